@@ -1,0 +1,76 @@
+"""What a task is, and the registry of tasks: a module in this folder is a task, under the task's own name.
+
+A task says what goes in and what comes out; an engine says how it is computed. Knows nothing of Spark, MLflow or torch.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from sparkcoil.errors import ModelError, RowError, did_you_mean
+
+Row = Mapping[str, Any]
+"""One row's inputs, by input name; text arrives as UTF-8 bytes, since a Spark string need not be valid text."""
+
+
+class Options(BaseModel):
+    """Inference options of a task; each task extends it with fields under their Hugging Face names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a task: its name and the Spark types that it may arrive in."""
+
+    name: str
+    types: tuple[str, ...]
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as a value: its inputs, its prediction type, its options, and the way in and out of its engine.
+
+    `read` turns one row's inputs into an item for the engine and raises RowError for a row that cannot be read.
+    `write` turns what the engine returned for a batch into one prediction per row, or the row's RowError.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    prediction: str
+    options: type[Options]
+    engine: str
+    read: Callable[[Row], Any]
+    write: Callable[[Sequence[Any], Sequence[str], Any], list[dict[str, Any] | RowError]]
+    aliases: tuple[str, ...] = ()
+
+    def input_names(self) -> tuple[str, ...]:
+        """Return the names of all inputs, required first as declared."""
+        return tuple(each.name for each in self.inputs)
+
+
+def module_names() -> tuple[str, ...]:
+    """Return the module names in this folder, one for each task, without importing any."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all tasks, without importing any."""
+    return tuple(name.replace("_", "-") for name in module_names())
+
+
+def load(name: str) -> Task:
+    """Return the task of that name or alias; raises ModelError naming the nearest one that exists."""
+    module = name.replace("-", "_")
+    if module in module_names():
+        task: Task = importlib.import_module(f"{__name__}.{module}").TASK
+        return task
+    for candidate in map(load, names()):
+        if name in candidate.aliases:
+            return candidate
+    raise ModelError(f"task {name!r} is not one that sparkcoil scores{did_you_mean(name, names())}")

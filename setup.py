@@ -1,0 +1,37 @@
+"""How sparkcoil is packaged: the library lives in lib/, so that the top level shows jobs, lib, conf, tests and scripts."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="sparkcoil",
+    version="0.1.0",
+    description="Scores tables of text and audio with any Hugging Face transformers model logged in MLflow, on Spark, into Delta.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    package_dir={"": "lib"},
+    packages=find_packages("lib"),
+    package_data={"sparkcoil": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "pyspark>=4.0,<4.3",
+        "delta-spark>=4.0,<4.4.1",
+        "mlflow>=3.11,<3.18",
+        "transformers>=5.0,<5.18",
+        "torch>=2.10",
+        "safetensors>=0.4.3",
+        "numpy>=1.26",
+        "pandas>=2.2,<3",
+        "pyarrow>=15,<26",
+        "pydantic>=2.7,<3",
+        "pyyaml>=6",
+        "typer>=0.12",
+    ],
+    extras_require={
+        "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
+        "test": ["pytest>=8", "hypothesis", "chispa", "deltalake", "jiwer", "mypy", "ruff", "pandas-stubs", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["sparkcoil=sparkcoil.cli:main"]},
+)
