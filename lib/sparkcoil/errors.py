@@ -15,7 +15,7 @@ RowError stands apart: it is one row's failure, which scoring writes into that r
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Stage = Literal["input", "model", "output"]
 
@@ -61,9 +61,13 @@ class EnvironmentError_(RefusedError):
 
 
 class BudgetExceeded(SparkcoilError):
-    """More rows failed than the error budget allows; what would break it was not published."""
+    """More rows failed than the error budget allows; what would break it was not published, and `report` lists it."""
 
     exit_code = 4
+
+    def __init__(self, message: str, report: Any) -> None:
+        self.report = report
+        super().__init__(message)
 
 
 class TargetBusy(SparkcoilError):

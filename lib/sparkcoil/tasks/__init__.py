@@ -14,7 +14,12 @@ from pydantic import BaseModel, ConfigDict
 from sparkcoil.errors import ModelError, RowError, did_you_mean
 
 Row = Mapping[str, Any]
-"""One row's inputs, by input name; text arrives as UTF-8 bytes, since a Spark string need not be valid text."""
+"""One row's inputs, by input name; text arrives as bytes, since a Spark string need not be valid UTF-8."""
+
+Facts = Mapping[str, Any]
+"""What a task must know of the loaded model to write predictions, such as its labels."""
+
+Prediction = dict[str, Any]
 
 
 class Options(BaseModel):
@@ -36,8 +41,9 @@ class Input:
 class Task:
     """A task as a value: its inputs, its prediction type, its options, and the way in and out of its engine.
 
-    `read` turns one row's inputs into an item for the engine and raises RowError for a row that cannot be read.
-    `write` turns what the engine returned for a batch into one prediction per row, or the row's RowError.
+    `read` turns one row's inputs into an item for the engine, with warnings, and raises RowError for one it cannot read.
+    `write` turns what the engine returned for a batch into one prediction, or RowError, for each of its rows.
+    `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs.
     """
 
     name: str
@@ -45,13 +51,20 @@ class Task:
     prediction: str
     options: type[Options]
     engine: str
-    read: Callable[[Row], Any]
-    write: Callable[[Sequence[Any], Sequence[str], Any], list[dict[str, Any] | RowError]]
+    heads: tuple[str, ...]
+    read: Callable[[Row], tuple[Any, tuple[str, ...]]]
+    write: Callable[[Sequence[Any], Facts, Any], list[Prediction | RowError]]
     aliases: tuple[str, ...] = ()
 
-    def input_names(self) -> tuple[str, ...]:
-        """Return the names of all inputs, required first as declared."""
-        return tuple(each.name for each in self.inputs)
+
+def decode_text(cell: bytes | None, name: str) -> str:
+    """Return the text of a cell; raises RowError for NULL and for bytes that are not UTF-8."""
+    if cell is None:
+        raise RowError("input", "null_input", f"{name} is NULL")
+    try:
+        return bytes(cell).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RowError("input", "invalid_encoding", f"{name} is not valid UTF-8 at byte {error.start}") from None
 
 
 def module_names() -> tuple[str, ...]:

@@ -1,0 +1,41 @@
+"""The prediction table: its columns after the keys and the kept ones, the same whatever the data. Knows nothing of Spark."""
+
+from collections.abc import Mapping
+
+ERROR = "STRUCT<stage: STRING, code: STRING, message: STRING, retryable: BOOLEAN, attempts: INT>"
+
+COLUMNS: Mapping[str, str] = {
+    "prediction": "STRUCT<{prediction}>",
+    "status": "STRING",
+    "error": ERROR,
+    "warnings": "ARRAY<STRING>",
+    "input_hash": "STRING",
+    "model_uri": "STRING",
+    "model_version": "STRING",
+    "model_digest": "STRING",
+    "run_id": "STRING",
+    "scored_at": "TIMESTAMP",
+}
+
+
+def ddl(prediction: str) -> str:
+    """Return the DDL of the ledger's columns for a task whose prediction has the fields of a DDL string."""
+    fields = ", ".join(colon_separated(prediction))
+    return ", ".join(f"{name} {kind.format(prediction=fields)}" for name, kind in COLUMNS.items())
+
+
+def colon_separated(fields: str) -> list[str]:
+    """Return the fields of a table's DDL as those of a struct: `name: TYPE`."""
+    return [f"{name}: {kind}" for name, kind in split_fields(fields)]
+
+
+def split_fields(fields: str) -> list[tuple[str, str]]:
+    """Return the top-level fields of a DDL string as pairs of name and type."""
+    found, depth, start = [], 0, 0
+    for i, character in enumerate(fields + ","):
+        depth += (character in "<(") - (character in ">)")
+        if character == "," and depth == 0:
+            name, kind = fields[start:i].split(maxsplit=1)
+            found.append((name, kind))
+            start = i + 1
+    return found

@@ -1,0 +1,40 @@
+"""automatic-speech-recognition: a recording gets its transcript."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sparkcoil.errors import RowError
+from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task
+
+
+class SpeechRecognitionOptions(Options):
+    """Whether words get their times, and how long a recording may be."""
+
+    return_timestamps: Literal["none", "word"] = Field(default="none", description="`word` fills `words` with start and end in seconds")
+    max_seconds: float = Field(default=600.0, gt=0, description="a longer recording is failed, since it is transcribed in one piece")
+
+
+def read(row: Row) -> tuple[bytes, tuple[str, ...]]:
+    """Return the bytes of the encoded recording."""
+    if row["audio"] is None:
+        raise RowError("input", "null_input", "audio is NULL")
+    return bytes(row["audio"]), ()
+
+
+def write(transcripts: Sequence[Any], facts: Facts, options: SpeechRecognitionOptions) -> list[Prediction | RowError]:
+    """Return the transcripts as predictions; the engine has made them already."""
+    return [{"text": each.text, "duration": each.seconds, "words": [word._asdict() for word in each.words]} for each in transcripts]
+
+
+TASK = Task(
+    name="automatic-speech-recognition",
+    inputs=(Input("audio", ("binary",)),),
+    prediction="text STRING, duration DOUBLE, words ARRAY<STRUCT<word: STRING, start: DOUBLE, end: DOUBLE>>",
+    options=SpeechRecognitionOptions,
+    engine="ctc",
+    heads=("ForCTC",),
+    read=read,
+    write=write,
+)

@@ -1,0 +1,88 @@
+"""text-classification: a text, or a pair of texts, gets the probability of every label."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from sparkcoil.errors import RowError
+from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+
+
+class TextClassificationOptions(Options):
+    """How logits become scores, how many are kept, and what happens to a text longer than the model can read."""
+
+    top_k: int | None = Field(default=None, ge=1, description="keep the best k labels in `scores`; all by default")
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None = Field(
+        default=None, description="from logits to scores; by default what the model's configuration implies"
+    )
+    threshold: float | None = Field(default=None, ge=0, le=1, description="keep in `scores` only labels that reach it")
+    truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
+        default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
+    )
+    max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
+
+
+def read(row: Row) -> tuple[str | tuple[str, str], tuple[str, ...]]:
+    """Return the text, or the pair of texts where `text_pair` is given, with a warning for a blank text."""
+    text = decode_text(row["text"], "text")
+    warnings = () if text.strip() else ("blank_input",)
+    if "text_pair" not in row:
+        return text, warnings
+    return (text, decode_text(row["text_pair"], "text_pair")), warnings
+
+
+def write(logits: Sequence[np.ndarray], facts: Facts, options: TextClassificationOptions) -> list[Prediction | RowError]:
+    """Return the labels with their scores, best first; a row whose logits are not finite is failed."""
+    function = options.function_to_apply or default_function(facts)
+    table = np.asarray(logits, dtype=np.float64)
+    scores = apply_function(function, table)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    finite: list[bool] = np.isfinite(table).all(axis=1).tolist()
+    return [
+        ranked(scores[i], order[i], facts["labels"], options)
+        if finite[i]
+        else RowError("output", "non_finite", "the model gave NaN or infinity")
+        for i in range(len(table))
+    ]
+
+
+def default_function(facts: Facts) -> str:
+    """Return the function that transformers' own pipeline would apply for this model."""
+    problem, count = facts["problem_type"], len(facts["labels"])
+    if problem == "regression":
+        return "none"
+    if problem == "multi_label_classification" or (problem is None and count == 1):
+        return "sigmoid"
+    return "softmax"
+
+
+def apply_function(function: str, logits: np.ndarray) -> np.ndarray:
+    """Return the scores of logits of shape (rows, labels)."""
+    if function == "sigmoid":
+        return np.asarray(np.exp(-np.logaddexp(0, -logits)))
+    if function == "softmax":
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    return logits
+
+
+def ranked(scores: np.ndarray, order: np.ndarray, labels: Sequence[str], options: TextClassificationOptions) -> Prediction:
+    """Return one row's prediction from its scores and their order, best first."""
+    ranking = [{"label": labels[i], "score": float(scores[i])} for i in order[: options.top_k]]
+    kept = ranking if options.threshold is None else [each for each in ranking if each["score"] >= options.threshold]
+    return {**ranking[0], "scores": kept}
+
+
+TASK = Task(
+    name="text-classification",
+    aliases=("sentiment-analysis",),
+    inputs=(Input("text", ("string",)), Input("text_pair", ("string",), required=False)),
+    prediction="label STRING, score DOUBLE, scores ARRAY<STRUCT<label: STRING, score: DOUBLE>>",
+    options=TextClassificationOptions,
+    engine="encoder",
+    heads=("ForSequenceClassification",),
+    read=read,
+    write=write,
+)
