@@ -1,0 +1,141 @@
+"""From a window of rows to the model's batches: sorted by length, cut by a budget, halved where something fails.
+
+Knows nothing of Spark, MLflow or torch: a forward pass is any function from a list to a list of equal length.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from sparkcoil.errors import RowError
+
+T = TypeVar("T")
+Forward = Callable[[Sequence[T]], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one batch may hold: `size` counts padded tokens (or samples), `rows` counts rows."""
+
+    size: int
+    rows: int
+
+    def halved(self) -> "Budget":
+        """Return half of this budget; never less than one row of one token."""
+        return Budget(max(1, self.size // 2), max(1, self.rows // 2))
+
+
+@dataclass
+class Tally:
+    """What the forward passes of a window came to; `computed` counts padding too, `useful` does not."""
+
+    forwards: int = 0
+    computed: int = 0
+    useful: int = 0
+    out_of_memory: int = 0
+
+
+@dataclass
+class Outcome:
+    """The results of a window in its own order, the budget that held, and the tally."""
+
+    results: list[Any]
+    budget: Budget
+    tally: Tally = field(default_factory=Tally)
+
+
+def longest_first(lengths: Sequence[int]) -> list[int]:
+    """Return positions sorted by length, longest first, so that running out of memory shows in the first batch."""
+    return sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+
+
+def take(order: Sequence[int], lengths: Sequence[int], budget: Budget, *, exact: bool) -> int:
+    """Return how many positions at the start of `order` make one batch; at least one, however long it is.
+
+    Every row is padded to the first one's length. With `exact`, a batch ends where the length changes.
+    """
+    longest = lengths[order[0]]
+    fitting = max(1, min(budget.rows, budget.size // max(1, longest), len(order)))
+    if not exact:
+        return fitting
+    return next((n for n in range(1, fitting) if lengths[order[n]] != longest), fitting)
+
+
+def run(items: Sequence[T], lengths: Sequence[int], forward: Forward[T], budget: Budget, *, exact: bool = False) -> Outcome:
+    """Return a result or a RowError for every item, in the items' order, whatever the batches were.
+
+    A batch that fails is halved until what fails stands alone. Where memory runs out, the budget is halved for good.
+    """
+    outcome = Outcome([None] * len(items), budget)
+    order = longest_first(lengths)
+    while order:
+        count = take(order, lengths, outcome.budget, exact=exact)
+        batch, rest = order[:count], order[count:]
+        try:
+            results = passed(items, lengths, batch, forward, outcome.tally)
+        except Exception as error:
+            if is_fatal(error):
+                raise
+            if is_out_of_memory(error) and count > 1:
+                outcome.tally.out_of_memory += 1
+                outcome.budget = replace(outcome.budget.halved(), rows=max(1, count // 2))
+                continue
+            results = list(isolated(items, lengths, batch, forward, outcome.tally, error))
+        for position, result in zip(batch, results, strict=True):
+            outcome.results[position] = result
+        order = rest
+    return outcome
+
+
+def passed(items: Sequence[T], lengths: Sequence[int], batch: Sequence[int], forward: Forward[T], tally: Tally) -> list[Any]:
+    """Return the results of one forward pass and count it; raises RuntimeError when it gives another number of results."""
+    tally.forwards += 1
+    results = list(forward([items[i] for i in batch]))
+    if len(results) != len(batch):
+        raise RuntimeError(f"the model gave {len(results)} results for {len(batch)} rows")
+    tally.computed += len(batch) * max(lengths[i] for i in batch)
+    tally.useful += sum(lengths[i] for i in batch)
+    return results
+
+
+def isolated(
+    items: Sequence[T], lengths: Sequence[int], batch: Sequence[int], forward: Forward[T], tally: Tally, error: Exception
+) -> Iterator[Any]:
+    """Yield a result or a RowError for each item of a batch that failed, trying both halves, then their halves."""
+    if len(batch) == 1:
+        yield row_error(error)
+        return
+    middle = len(batch) // 2
+    for half in (batch[:middle], batch[middle:]):
+        try:
+            yield from passed(items, lengths, half, forward, tally)
+        except Exception as cause:
+            if is_fatal(cause):
+                raise
+            yield from isolated(items, lengths, half, forward, tally, cause)
+
+
+def row_error(error: Exception) -> RowError:
+    """Return the failure of a row that fails by itself; the exception's text stays out, since it may quote the row."""
+    if isinstance(error, RowError):
+        return error
+    if is_out_of_memory(error):
+        return RowError("model", "oom", "the row alone does not fit in memory", retryable=True)
+    return RowError("model", "model_error", f"the model raised {type(error).__name__}", retryable=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out, on the host or on a device."""
+    text = str(error)
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
+    )
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Tell whether the device is lost: after a device-side assert every later call fails, so no row may be blamed."""
+    if is_out_of_memory(error):
+        return False
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error) or "device-side assert" in str(error)
