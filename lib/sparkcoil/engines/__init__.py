@@ -1,0 +1,55 @@
+"""How families of models are run: a module in this folder is an engine. What every engine offers is written here.
+
+Knows nothing of Spark or MLflow.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sparkcoil.batching import Budget
+from sparkcoil.errors import RowError
+from sparkcoil.tasks import Facts, Options
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One input as the model takes it: `length` in tokens (or samples) is what a batch's budget counts."""
+
+    features: Any
+    length: int
+    warnings: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded model: `prepare` makes its inputs, `forward` runs one batch of them and gives one result for each.
+
+    `unit` names what throughput is counted in; `length / per_unit` is an input's amount of it.
+    With `exact_lengths`, padding would change results, so that only inputs of equal length share a batch.
+    """
+
+    facts: Facts
+    unit: str
+    per_unit: float
+    exact_lengths: bool
+    budget: Budget
+
+    def prepare(self, items: Sequence[Any]) -> list[Prepared | RowError]: ...
+
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and in which number format a model is loaded: a torch device and a torch dtype by their names."""
+
+    device: str
+    dtype: str
+
+
+def load(name: str, artifact: Path, options: Options, placement: Placement) -> Engine:
+    """Return the engine of that name with the model of an MLflow transformers artifact loaded into it."""
+    engine: Engine = importlib.import_module(f"{__name__}.{name}").load(artifact, options, placement)
+    return engine
