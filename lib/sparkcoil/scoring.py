@@ -1,0 +1,131 @@
+"""Rows in, records out: one record for every row, with a prediction or an error. Knows nothing of Spark or MLflow."""
+
+import time
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparkcoil import batching
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Engine, Prepared
+from sparkcoil.errors import RowError
+from sparkcoil.tasks import Options, Prediction, Row, Task
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of one row: a prediction with its warnings, or an error."""
+
+    prediction: Prediction | None
+    error: RowError | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class Stats:
+    """What a window cost: forward passes, computed and useful lengths, units (tokens, seconds of audio), seconds by stage."""
+
+    rows: int = 0
+    computed_rows: int = 0
+    forwards: int = 0
+    computed: int = 0
+    useful: int = 0
+    units: float = 0.0
+    out_of_memory: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time of the block to a stage's seconds."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass
+class Scoring:
+    """A task on a loaded model, with what is remembered from window to window: the budget that held and the last record.
+
+    Rows come sorted by input hash, so equal rows are neighbours; only those across a window's edge need remembering.
+    """
+
+    task: Task
+    engine: Engine
+    options: Options
+    budget: Budget
+    last: tuple[Hashable, Record] | None = None
+
+    def score(self, rows: Sequence[Row]) -> tuple[list[Record], Stats]:
+        """Return one record for each row, in the rows' order, and what the window cost; equal rows are computed once."""
+        stats = Stats(rows=len(rows))
+        keys = [identity(row) for row in rows]
+        known: dict[Hashable, Record] = {self.last[0]: self.last[1]} if self.last else {}
+        todo = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
+        stats.computed_rows = len(todo)
+        known.update(zip(todo, self._score_distinct(list(todo.values()), stats), strict=True))
+        if rows:
+            self.last = (keys[-1], known[keys[-1]])
+        return [known[key] for key in keys], stats
+
+    def _score_distinct(self, rows: Sequence[Row], stats: Stats) -> list[Record]:
+        with stats.timed("read"):
+            read = [attempted(self.task.read, row) for row in rows]
+        with stats.timed("prepare"):
+            prepared = self._prepared([item if isinstance(item, RowError) else item[0] for item in read])
+        with stats.timed("forward"):
+            outputs = self._forwarded(prepared, stats)
+        with stats.timed("write"):
+            written = self._written(outputs)
+        return [record(*each) for each in zip(read, prepared, written, strict=True)]
+
+    def _prepared(self, items: Sequence[Any]) -> list[Prepared | RowError]:
+        return spread(items, self.engine.prepare)
+
+    def _forwarded(self, prepared: Sequence[Prepared | RowError], stats: Stats) -> list[Any]:
+        def forward(inputs: Sequence[Prepared]) -> list[Any]:
+            lengths = [each.length for each in inputs]
+            outcome = batching.run(inputs, lengths, self.engine.forward, self.budget, exact=self.engine.exact_lengths)
+            self.budget = outcome.budget
+            stats.forwards += outcome.tally.forwards
+            stats.computed += outcome.tally.computed
+            stats.useful += outcome.tally.useful
+            stats.units += sum(lengths) / self.engine.per_unit
+            stats.out_of_memory += outcome.tally.out_of_memory
+            return outcome.results
+
+        return spread(prepared, forward)
+
+    def _written(self, outputs: Sequence[Any]) -> list[Prediction | RowError]:
+        return spread(outputs, lambda results: self.task.write(results, self.engine.facts, self.options))
+
+
+def identity(row: Row) -> Hashable:
+    """Return what is equal for rows with equal inputs."""
+    return tuple((name, cell if isinstance(cell, Hashable) else repr(cell)) for name, cell in sorted(row.items()))
+
+
+def attempted(function: Callable[[Row], Any], row: Row) -> Any:
+    """Return the function's result for a row, or the RowError that it raised; any other exception is the row's too."""
+    try:
+        return function(row)
+    except RowError as error:
+        return error
+    except Exception as error:
+        return RowError("input", "unreadable", f"reading the row raised {type(error).__name__}")
+
+
+def spread(items: Sequence[Any], function: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:
+    """Return the function's results for the items that have not failed, put back among the errors of those that have."""
+    good = [item for item in items if not isinstance(item, RowError)]
+    results = iter(function(good) if good else [])
+    return [item if isinstance(item, RowError) else next(results) for item in items]
+
+
+def record(read: Any, prepared: Any, written: Prediction | RowError) -> Record:
+    """Return a row's record from what each stage made of it; an error was handed on by every later stage."""
+    if isinstance(written, RowError):
+        return Record(None, written)
+    return Record(written, None, (*read[1], *prepared.warnings))
