@@ -1,0 +1,173 @@
+"""The loader module that MLflow calls inside `spark_udf`: a whole Arrow batch in, one record for each of its rows out.
+
+Engines are cached for the process, so that a new task, or a second UDF on the same model, finds it loaded.
+"""
+
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sparkcoil import engines, ledger, tasks, weights
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Engine, Placement
+from sparkcoil.errors import EnvironmentError_
+from sparkcoil.scoring import Record, Scoring
+from sparkcoil.weights import Weights
+
+SPEC = "sparkcoil.json"
+CACHED_ENGINES = 2
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`."""
+
+    task: str
+    options: Mapping[str, Any]
+    dtype: str
+    device: str
+    weights: Weights
+    batching: Mapping[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write the spec into a staged model."""
+        (folder / SPEC).write_text(json.dumps(asdict(self), sort_keys=True))
+
+
+def read_spec(folder: Path) -> Spec:
+    """Return the spec of a staged model."""
+    fields = json.loads((folder / SPEC).read_text())
+    return Spec(**{**fields, "weights": Weights(**fields["weights"])})
+
+
+_cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
+
+
+def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
+    """Return the process's engine for a spec, with the seconds that loading it took: 0 where it was there."""
+    key = (spec.weights.digest, spec.task, placement.device, placement.dtype, json.dumps(spec.options, sort_keys=True))
+    if key in _cached:
+        _cached.move_to_end(key)
+        return _cached[key], 0.0
+    start = time.perf_counter()
+    while len(_cached) >= CACHED_ENGINES:
+        _cached.popitem(last=False)
+    task = tasks.load(spec.task)
+    _cached[key] = engines.load(task.engine, weights.locate(spec.weights), task.options(**spec.options), placement)
+    return _cached[key], time.perf_counter() - start
+
+
+class Scorer:
+    """What MLflow holds: a thin handle, whose engine comes from the process's cache on the first batch."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.scoring: Scoring | None = None
+
+    def predict(self, frame: pd.DataFrame, params: Mapping[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
+        """Return one record for every row; raises if their numbers differ, since results are matched by position."""
+        loaded = self._load() if self.scoring is None else 0.0
+        assert self.scoring is not None
+        rows = [dict(zip(frame.columns, cells, strict=True)) for cells in zip(*(frame[name] for name in frame), strict=True)]
+        records, stats = self.scoring.score(rows)
+        if len(records) != len(frame):
+            raise RuntimeError(f"{len(records)} records for {len(frame)} rows")
+        self._remember_budget()
+        note = {
+            **vars(stats),
+            "unit": self.scoring.engine.unit,
+            "loads": int(loaded > 0),
+            "load_seconds": loaded,
+            "worker": os.getpid(),
+            **self._where(),
+        }
+        empty = empty_prediction(tasks.load(self.spec.task).prediction)
+        results = [flat(each, empty) for each in records]
+        results[0]["stats"] = json.dumps(note)
+        return {"r": results}
+
+    def _load(self) -> float:
+        quieten()
+        placement = Placement(device_here(self.spec.device), self.spec.dtype)
+        engine, seconds = cached_engine(self.spec, placement)
+        task = tasks.load(self.spec.task)
+        self.placement = placement
+        self.scoring = Scoring(task, engine, task.options(**self.spec.options), budget_of(engine, self.spec.batching))
+        return seconds
+
+    def _remember_budget(self) -> None:
+        # What did not fit in memory once will not fit the next time: the engine outlives this handle.
+        if self.scoring is not None and not self.spec.batching:
+            self.scoring.engine.budget = self.scoring.budget
+
+    def _where(self) -> dict[str, str]:
+        engine = getattr(self.scoring, "engine", None)
+        model = getattr(engine, "model", None)
+        return {"device": self.placement.device, "dtype": str(getattr(model, "dtype", self.placement.dtype)).removeprefix("torch.")}
+
+
+def _load_pyfunc(path: str) -> Scorer:
+    """Return the scorer of a staged model: MLflow's extension point for flavors."""
+    return Scorer(read_spec(Path(path)))
+
+
+def budget_of(engine: Engine, overrides: Mapping[str, Any]) -> Budget:
+    """Return the engine's own budget with what the run file says in its place."""
+    size = overrides.get("max_batch_tokens") if engine.unit == "tokens" else overrides.get("max_batch_seconds")
+    size = int(size * engine.per_unit) if size else engine.budget.size
+    return Budget(size, overrides.get("max_batch_rows") or engine.budget.rows)
+
+
+def device_here(asked: str) -> str:
+    """Return the torch device of this task: the GPU that Spark gave it, else the first one, else the CPU."""
+    import torch
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    if context is not None:
+        torch.set_num_threads(max(1, context.cpus()))
+    if asked == "cpu" or not torch.cuda.is_available():
+        if asked == "cuda":
+            raise EnvironmentError_("model.device: cuda was asked for, and this executor sees no GPU")
+        return "cpu"
+    given = context.resources().get("gpu") if context is not None else None
+    return f"cuda:{given.addresses[0]}" if given else "cuda:0"
+
+
+def quieten() -> None:
+    """Keep tokenizers from forking threads, and transformers from drawing progress bars in executor logs."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    import transformers
+
+    logs: Any = transformers.utils.logging
+    logs.set_verbosity_error()
+    logs.disable_progress_bar()
+
+
+def flat(record: Record, empty: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record as MLflow can convert it: no null struct, array or map; what has no value is empty."""
+    error = record.error
+    return {
+        "prediction": record.prediction if record.prediction is not None else empty,
+        "status": "ok" if error is None else "failed",
+        "error": {
+            "stage": error.stage if error else None,
+            "code": error.code if error else None,
+            "message": error.message if error else None,
+            "retryable": error.retryable if error else None,
+        },
+        "warnings": list(record.warnings),
+        "stats": None,
+    }
+
+
+def empty_prediction(ddl: str) -> dict[str, Any]:
+    """Return a prediction with nothing in it: arrays empty, scalars null."""
+    return {name: [] if kind.upper().startswith("ARRAY") else None for name, kind in ledger.split_fields(ddl)}
