@@ -1,0 +1,230 @@
+"""What a run is, as frozen values, with everything that can be judged before Spark starts.
+
+Knows nothing of files (runfile.py reads them), Spark, MLflow or torch.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema, field_validator
+
+from sparkcoil import ledger, tasks
+from sparkcoil.errors import ConfigError, ModelError, did_you_mean
+from sparkcoil.problems import Problem, Section, by_field, expected, from_pydantic, said, value_at
+from sparkcoil.tasks import Task
+
+Dtype = Literal["auto", "fastest", "float32", "bfloat16", "float16"]
+Device = Literal["auto", "cpu", "cuda"]
+Format = Literal["delta", "parquet", "json", "csv", "text", "orc", "binaryFile"]
+
+NOT_BLANK = r"\S"
+# Names reach SQL, so they are names and nothing else: one to three parts, each a word or backquoted.
+TABLE_NAME = r"^(?:[A-Za-z0-9_]+|`[^`]+`)(?:\.(?:[A-Za-z0-9_]+|`[^`]+`)){0,2}$"
+
+Text = Annotated[str, Field(pattern=NOT_BLANK), expected("text")]
+Column = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name")]
+Expression = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name or SQL expression")]
+Query = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL query")]
+Condition = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL condition")]
+TableName = Annotated[str, Field(pattern=TABLE_NAME), expected("a table name of one to three parts, each a word or in backquotes")]
+Count = Annotated[int, Field(gt=0), expected("a whole number above 0")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number of seconds above 0")]
+Version = Annotated[int, Field(ge=0), expected("a table version, a whole number from 0")]
+Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
+
+
+def as_setting(value: Any) -> Any:
+    """Return a bool or a number as Spark spells it in a setting, anything else unchanged."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if isinstance(value, int | float) else value
+
+
+Setting = Annotated[
+    str,
+    expected("text, a number, true or false"),
+    BeforeValidator(as_setting),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
+
+
+class ModelConfig(Section):
+    """Which model scores, and how it is run."""
+
+    uri: Text
+    """models:/name/3, models:/name@alias, runs:/..., m-... or a path."""
+    dtype: Annotated[Dtype, expected("a dtype", get_args(Dtype))] = "auto"
+    """auto: as logged; fastest: bfloat16 or float16 where native and a sample agrees."""
+    device: Annotated[Device, expected("a device", get_args(Device))] = "auto"
+    """cuda refuses to run on an executor without a GPU."""
+    options: Annotated[Mapping[str, Any], expected("a mapping of the task's options")] = {}
+    """Inference options of the task, under their Hugging Face names."""
+
+
+class SourceConfig(Section):
+    """Which rows are scored: exactly one of a table, a path and a query."""
+
+    table: TableName | None = None
+    path: Text | None = None
+    query: Query | None = None
+    format: Annotated[Format | None, expected("a format", get_args(Format)), Field(validate_default=True)] = None
+    """What lies under the path; delta unless said otherwise."""
+    version: Version | None = None
+    """The version of a Delta table; without it the newest is pinned at the start and recorded."""
+    keys: Annotated[tuple[Column, ...], Field(min_length=1), expected("a list of one or more column names")]
+    """The columns that identify a row."""
+    columns: Annotated[Mapping[str, Expression], Field(min_length=1), expected("a mapping of the task's inputs to columns")]
+    """An input of the task -> a column or SQL expression."""
+    where: Condition | None = None
+    """Which rows of the source, as a SQL condition."""
+
+    @field_validator("format")
+    @classmethod
+    def _delta_unless_said(cls, value: Format | None, info: ValidationInfo) -> Format | None:
+        return "delta" if value is None and info.data.get("path") is not None else value
+
+    @staticmethod
+    def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between the kinds of source, and between its key columns."""
+        yield from _unless_exactly_one(data, ("table", "path", "query"))
+        if data.get("format") is not None and data.get("path") is None:
+            yield Problem(("format",), "given without path, and only a path has a format")
+        if data.get("version") is not None and (data.get("query") is not None or data.get("format") not in (None, "delta")):
+            yield Problem(("version",), "only Delta tables and paths have versions")
+        yield from _column_conflicts(data, "keys")
+
+
+class TargetConfig(Section):
+    """Where predictions go: exactly one of a table and a path, always Delta."""
+
+    table: TableName | None = None
+    path: Text | None = None
+    keep: Annotated[tuple[Column, ...], expected("a list of column names")] = ()
+    """Source columns copied along."""
+
+    @staticmethod
+    def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is wrong between the kinds of target, and between its kept columns."""
+        yield from _unless_exactly_one(data, ("table", "path"))
+        yield from _column_conflicts(data, "keep")
+
+
+class RowsConfig(Section):
+    """What is asked of the rows as a whole."""
+
+    max_failed_share: Share = 0.05
+    """The error budget: past it the run exits 4."""
+
+
+class BatchingConfig(Section):
+    """How rows are cut into windows and batches, where the defaults should not choose."""
+
+    max_batch_rows: Count | None = None
+    max_batch_tokens: Count | None = None
+    max_batch_seconds: Seconds | None = None
+    window_rows: Count | None = None
+    chunk_rows: Count | None = None
+    partitions: Count | None = None
+
+
+class RunConfig(Section):
+    """One run, complete in itself."""
+
+    name: Text
+    task: Text | None = None
+    """Taken from the logged model; if both are there they must agree."""
+    model: ModelConfig
+    source: SourceConfig
+    target: TargetConfig
+    rows: RowsConfig = RowsConfig()
+    batching: BatchingConfig = BatchingConfig()
+    spark: Annotated[Mapping[str, Setting], expected("a mapping of Spark settings")] = {}
+    """Spark settings for start_session."""
+
+    @staticmethod
+    def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield the kept columns that are keys already."""
+        keys = {name.lower() for _, name in _names(data.get("source"), "keys")}
+        for index, name in _names(data.get("target"), "keep"):
+            if name.lower() in keys:
+                yield Problem(("target", "keep", index), "is one of source.keys already", quotes=True)
+
+
+def problems_in(data: Mapping[str, Any]) -> list[Problem]:
+    """Return all that is wrong with a run as a mapping, as it is and as its task sees it."""
+    try:
+        RunConfig.model_validate(data)
+    except ValidationError as error:
+        return [*from_pydantic(error, RunConfig), *_task_problems(data)]
+    return list(_task_problems(data))
+
+
+def check_task(config: RunConfig, task: Task) -> None:
+    """Raise ConfigError unless the task takes the run's options and inputs; no message holds a value."""
+    problems = [*_option_problems(task, config.model.options), *_input_problems(task, config.source.columns)]
+    if problems:
+        raise ConfigError(config.name, [said(each) for each in problems])
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema of a run file, for editors that complete and check YAML."""
+    return RunConfig.model_json_schema()
+
+
+def _task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    name = data.get("task")
+    if not isinstance(name, str) or not name.strip():
+        return
+    try:
+        task = tasks.load(name)
+    except ModelError:
+        known = {*tasks.names(), *(alias for each in tasks.names() for alias in tasks.load(each).aliases)}
+        yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, known))
+        return
+    for options in value_at(data, ("model", "options")):
+        yield from _option_problems(task, options)
+    for columns in value_at(data, ("source", "columns")):
+        yield from _input_problems(task, columns)
+
+
+def _option_problems(task: Task, options: Any) -> Iterator[Problem]:
+    try:
+        task.options.model_validate(options if isinstance(options, Mapping) else {})
+    except ValidationError as error:
+        for problem in by_field(from_pydantic(error, task.options)):
+            yield replace(problem, path=("model", "options", *problem.path))
+
+
+def _input_problems(task: Task, columns: Any) -> Iterator[Problem]:
+    if not isinstance(columns, Mapping):
+        return
+    known = {*(each.name for each in task.inputs), *task.options.model_fields}
+    for name in columns:
+        if name not in known:
+            yield Problem(("source", "columns", name), "unknown input", hint=did_you_mean(str(name), known))
+    for each in task.inputs:
+        if each.required and each.name not in columns:
+            yield Problem(("source", "columns", each.name), f"missing, and {task.name} needs it")
+
+
+def _unless_exactly_one(data: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:
+    given = [name for name in names if data.get(name) is not None]
+    if len(given) != 1:
+        yield Problem((), f"expected exactly one of {', '.join(names)}; found {' and '.join(given) or 'none'}")
+
+
+def _column_conflicts(data: Mapping[str, Any], field: str) -> Iterator[Problem]:
+    # Spark finds columns whatever their case, so names that differ in case alone are the same name.
+    seen: set[str] = set()
+    for index, name in _names(data, field):
+        if name.lower() in seen:
+            yield Problem((field, index), "repeats an earlier column", quotes=True)
+        if name.lower() in ledger.COLUMNS:
+            yield Problem((field, index), "is a column of the prediction table's own", quotes=True, hint="; rename it")
+        seen.add(name.lower())
+
+
+def _names(section: Any, field: str) -> list[tuple[int, str]]:
+    values = section.get(field) if isinstance(section, Mapping) else getattr(section, field, None)
+    listed = values if isinstance(values, list | tuple) else ()
+    return [(index, name) for index, name in enumerate(listed) if isinstance(name, str)]
