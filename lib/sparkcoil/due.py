@@ -1,0 +1,57 @@
+"""Which rows a run has to score, judged on keys and hashes alone: no Python worker starts for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from sparkcoil import rows
+from sparkcoil.errors import SourceError
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Due:
+    """The keys that are due, with how often each has been tried; `everything` where no row of the source is left out."""
+
+    keyed: DataFrame
+    counts: Mapping[str, int]
+
+    @property
+    def everything(self) -> bool:
+        """Tell whether every row of the source is due, once: then no join is needed to find them."""
+        return self.counts["due"] == self.counts["source"] and not self.counts["known"]
+
+
+def find(selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool) -> Due:
+    """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs."""
+    keyed = rows.with_due(rows.select_keyed(selected, keys), scored, keys, model_digest=model_digest, retry_failed=retry_failed)
+    found = keyed.agg(
+        F.coalesce(F.sum("__rows"), F.lit(0)).alias("source"),
+        F.count("*").alias("keys"),
+        F.count_if("__null").alias("null"),
+        F.count_if("__conflict").alias("conflicting"),
+        F.count_if("__due").alias("due"),
+        F.count_if(F.col("__due") & F.col("__known")).alias("known"),
+    ).head()
+    assert found is not None
+    counts = {name: int(value) for name, value in found.asDict().items()}
+    if counts["null"] or counts["conflicting"]:
+        raise SourceError(refusal(keyed, keys, counts))
+    return Due(keyed.where("__due"), counts)
+
+
+def refusal(keyed: DataFrame, keys: Sequence[str], counts: Mapping[str, int]) -> str:
+    """Return a message naming some of the keys that identify no row, or more than one."""
+    problems = [f"source.keys: {', '.join(keys)} do not identify the rows of the source"]
+    for condition, count, what in (
+        ("__null", counts["null"], "with NULL in them"),
+        ("__conflict", counts["conflicting"], "for rows with different inputs"),
+    ):
+        if count:
+            named = keyed.where(condition).select(*rows.quoted(keys)).orderBy(*rows.quoted(keys)).limit(EXAMPLES).collect()
+            examples = ", ".join("(" + ", ".join(f"{name}={row[name]!r}" for name in keys) + ")" for row in named)
+            problems.append(f"{count} keys {what}, such as {examples}")
+    return "\n  - ".join(problems)

@@ -1,0 +1,105 @@
+"""One run at a time on a target: a lock file beside it, held by the JVM that writes, so that it ends with the writer."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from sparkcoil.errors import TargetBusy
+
+# A driver that is killed leaves its JVM a moment to end, in which it may still commit: worth waiting for.
+PATIENCE_SECONDS = 60.0
+
+_held_here: set[Path] = set()
+
+
+@contextmanager
+def held(spark: SparkSession, location: str, run_id: str) -> Iterator[bool]:
+    """Hold the target for the block; raises TargetBusy where another run does.
+
+    Gives False, and locks nothing, for a target that is not on a local disk: there Delta's own commits decide.
+    """
+    if not location.startswith(("file:", "/")):
+        yield False
+        return
+    path = lock_path(location)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The JVM's locks are its process's: closing a second channel on the file would release the first one's lock.
+    if path in _held_here:
+        raise TargetBusy(f"target: another run of this process holds it: {describe(owner_of(path))}")
+    _held_here.add(path)
+    try:
+        channel = acquired(spark, path)
+        try:
+            path.write_text(json.dumps({"run_id": run_id, "pid": os.getpid(), "host": socket.gethostname()}))
+            yield True
+        finally:
+            path.unlink(missing_ok=True)
+            channel.close()
+    finally:
+        _held_here.remove(path)
+
+
+def lock_path(location: str) -> Path:
+    """Return the lock file of a target: beside its folder, since a folder with files in it cannot become a table."""
+    folder = Path("/" + location.removeprefix("file:").lstrip("/"))
+    return folder.parent / f".{folder.name}.sparkcoil-lock"
+
+
+def acquired(spark: SparkSession, path: Path) -> Any:
+    """Return the locked channel; waits where the holder's driver is dead but its JVM is not yet."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        channel = locked(spark, path)
+        if channel is not None and path.exists():
+            return channel
+        if channel is not None:  # its last holder removed the file between our opening and locking it
+            channel.close()
+            continue
+        owner = owner_of(path)
+        if not owner or is_alive(owner) or time.monotonic() > deadline:
+            raise TargetBusy(f"target: another run holds it: {describe(owner)} (lock file {path.name} beside the target)")
+        time.sleep(0.2)
+
+
+def locked(spark: SparkSession, path: Path) -> Any | None:
+    """Return a locked channel on the file, or None where someone else has it."""
+    assert spark._jvm is not None
+    channel = spark._jvm.java.io.RandomAccessFile(str(path), "rw").getChannel()
+    if channel.tryLock() is None:
+        channel.close()
+        return None
+    return channel
+
+
+def owner_of(path: Path) -> dict[str, Any]:
+    """Return what the holder wrote of itself, or nothing where it has not yet."""
+    try:
+        owner: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return owner
+
+
+def is_alive(owner: dict[str, Any]) -> bool:
+    """Tell whether the holder's driver still runs; one on another host counts as running."""
+    if owner["host"] != socket.gethostname():
+        return True
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def describe(owner: dict[str, Any]) -> str:
+    """Return the holder in words."""
+    return f"run {owner['run_id']}, process {owner['pid']} on {owner['host']}" if owner else "it has not written its name yet"

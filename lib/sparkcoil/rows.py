@@ -1,0 +1,113 @@
+"""DataFrame functions between source and target: rows with their hash, what is due of them, chunks, predictions.
+
+Columns on the way: the keys, the kept ones, `__inputs`, `input_hash`. No reads, writes or actions here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BinaryType, DataType, StringType
+
+from sparkcoil import ledger, udf
+
+INPUTS = "__inputs"
+
+
+def select_rows(
+    frame: DataFrame, keys: Sequence[str], keep: Sequence[str], *, inputs: Mapping[str, Column], types: Mapping[str, DataType], salt: str
+) -> DataFrame:
+    """Return keys, kept columns, the inputs as the scorer takes them, and the hash of the inputs."""
+    return frame.select(
+        *quoted((*keys, *keep)),
+        udf.struct_of_inputs(inputs, types).alias(INPUTS),
+        hash_of_inputs(inputs, types, salt).alias("input_hash"),
+    )
+
+
+def hash_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType], salt: str) -> Column:
+    """Return the sha256 of the inputs and of the way they are scored, so that a change of either makes a row due.
+
+    Each input is hashed by itself first, so that no two rows can be equal by moving text from one input to the next.
+    """
+    parts = [F.lit(salt)]
+    for name in sorted(inputs):
+        parts += [F.lit(name), F.coalesce(F.sha2(as_bytes(inputs[name], types[name]), 256), F.lit("null"))]
+    return F.sha2(F.concat_ws("\n", *parts), 256)
+
+
+def as_bytes(column: Column, kind: DataType) -> Column:
+    """Return a column's bytes, or those of its JSON where it is neither text nor binary."""
+    if isinstance(kind, (StringType, BinaryType)):
+        return column.cast("binary")
+    return F.when(column.isNotNull(), F.to_json(F.struct(column.alias("value")))).cast("binary")
+
+
+def select_keyed(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """Return one row for each key, with its number of rows, its hash, and whether it is NULL or has different inputs."""
+    null = F.lit(False)
+    for key in quoted(keys):
+        null = null | key.isNull()
+    grouped = rows.select(*quoted(keys), "input_hash").groupBy(*quoted(keys))
+    keyed = grouped.agg(F.count("*").alias("__rows"), F.min("input_hash").alias("input_hash"), F.max("input_hash").alias("__other_hash"))
+    return keyed.withColumn("__null", null).withColumn("__conflict", F.col("input_hash") != F.col("__other_hash")).drop("__other_hash")
+
+
+def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool) -> DataFrame:
+    """Add `__due` (new, changed, by another model, or failed and to be retried), `__known` and `__attempts`."""
+    if scored is None:
+        return keyed.withColumns({"__due": F.lit(True), "__known": F.lit(False), "__attempts": F.lit(1)})
+    before = scored.select(
+        *quoted(keys),
+        F.col("input_hash").alias("__hash"),
+        F.col("model_digest").alias("__digest"),
+        (F.col("status") == "failed").alias("__failed"),
+        F.col("error.attempts").alias("__tried"),
+    )
+    joined = keyed.join(before, list(keys), "left")
+    same = F.coalesce((F.col("__hash") == F.col("input_hash")) & (F.col("__digest") == model_digest), F.lit(False))
+    again = same & F.coalesce(F.col("__failed"), F.lit(False)) & F.lit(retry_failed)
+    return joined.withColumns(
+        {
+            "__known": F.col("__hash").isNotNull(),
+            "__due": ~same | again,
+            "__attempts": F.when(again, F.coalesce(F.col("__tried"), F.lit(1)) + 1).otherwise(F.lit(1)),
+        }
+    ).drop("__hash", "__digest", "__failed", "__tried")
+
+
+def filter_chunk(frame: DataFrame, chunk: int, chunks: int) -> DataFrame:
+    """Keep the rows of one chunk; rows with equal inputs are in the same one."""
+    return frame if chunks == 1 else frame.where(F.pmod(F.xxhash64("input_hash"), F.lit(chunks)) == chunk)
+
+
+def with_attempts(rows: DataFrame, due: DataFrame | None, keys: Sequence[str]) -> DataFrame:
+    """Keep the rows whose key is due, one for each key, and add `__attempts`; without `due`, every row is."""
+    if due is None:
+        return rows.withColumn("__attempts", F.lit(1))
+    return rows.join(due.select(*quoted(keys), "__attempts"), list(keys), "inner").dropDuplicates(list(keys))
+
+
+def spread_evenly(rows: DataFrame, partitions: int) -> DataFrame:
+    """Spread rows over partitions by their hash and sort them by it, so that equal inputs are neighbours."""
+    return rows.repartition(partitions, "input_hash").sortWithinPartitions("input_hash")
+
+
+def with_record(rows: DataFrame, scorer: udf.ScoringFunction) -> DataFrame:
+    """Add `__record`, what the model made of each row."""
+    return rows.withColumn("__scored", scorer(F.col(INPUTS))).withColumn("__record", F.col("__scored.r")).drop("__scored", INPUTS)
+
+
+def select_ledger(recorded: DataFrame, keys: Sequence[str], keep: Sequence[str], constants: Mapping[str, Column]) -> DataFrame:
+    """Return the prediction table's columns in their order, and `__stats`, which stays in the stage."""
+    filled = {**udf.record_columns(F.col("__record"), attempts=F.col("__attempts")), "input_hash": F.col("input_hash"), **constants}
+    return recorded.select(
+        *quoted((*keys, *keep)),
+        *(filled[name].alias(name) for name in ledger.COLUMNS),
+        F.col("__record.stats").alias("__stats"),
+    )
+
+
+def quoted(names: Sequence[str]) -> list[Column]:
+    """Return columns by name, whatever characters the names have."""
+    return [F.col("`" + name.replace("`", "``") + "`") for name in names]

@@ -1,0 +1,206 @@
+"""The target of a run: the prediction table, created and checked, and changed by one commit for each published chunk.
+
+A chunk is staged first, beside the table, where Delta's readers do not look; the target changes from the stage alone.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from sparkcoil import ledger
+from sparkcoil.config import TargetConfig
+from sparkcoil.errors import TargetError
+
+STATS = "__stats"
+STAGE = "_sparkcoil"
+# Statistics put the first 32 characters of a string into Delta's log, so that only these and the keys have any.
+MEASURED = ("status", "input_hash", "model_digest", "run_id", "scored_at")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The prediction table by its name or path, with the columns that it has or will have."""
+
+    table: str | None
+    path: str | None
+    keys: tuple[str, ...]
+    keep: tuple[str, ...]
+    schema: StructType
+
+    @property
+    def name(self) -> str:
+        """How the target is called in messages and reports."""
+        return str(self.table or self.path)
+
+
+def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, prediction: str) -> Target:
+    """Return the target as the contract has it for a source's keys and kept columns and a task's prediction type."""
+    columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
+    schema = StructType(columns + StructType.fromDDL(ledger.ddl(prediction)).fields)
+    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema)
+
+
+def exists(spark: SparkSession, target: Target) -> bool:
+    """Tell whether the target is there already."""
+    if target.table:
+        return bool(spark.catalog.tableExists(target.table))
+    return DeltaTable.isDeltaTable(spark, str(target.path)) or has_files(spark, str(target.path))
+
+
+def opened(spark: SparkSession, target: Target) -> DeltaTable:
+    """Return the target as a Delta table; raises TargetError where it is something else."""
+    try:
+        return DeltaTable.forName(spark, target.table) if target.table else DeltaTable.forPath(spark, str(target.path))
+    except PySparkException as error:
+        raise TargetError(f"target: {target.name}: expected a Delta table; {str(error).strip().splitlines()[0]}") from error
+
+
+def check(spark: SparkSession, target: Target) -> None:
+    """Pass if the target is missing or has the expected columns; raises TargetError naming each that differs."""
+    if not exists(spark, target):
+        return
+    found = {field.name: field.dataType.simpleString() for field in opened(spark, target).toDF().schema}
+    wanted = {field.name: field.dataType.simpleString() for field in target.schema}
+    problems = [
+        f"column {name}: expected {wanted.get(name, 'no such column')}, found {found.get(name, 'no such column')}"
+        for name in {**wanted, **found}
+        if wanted.get(name) != found.get(name)
+    ]
+    if problems:
+        raise TargetError("\n  - ".join([f"target: {target.name} is not this run's prediction table", *problems]))
+
+
+def create(spark: SparkSession, target: Target) -> None:
+    """Create the prediction table, empty, if it is not there."""
+    if exists(spark, target):
+        return
+    builder = DeltaTable.createIfNotExists(spark).addColumns(target.schema)
+    builder = builder.tableName(target.table) if target.table else builder.location(str(target.path))
+    measured = [field.name for field in target.schema if field.name in target.keys and has_statistics(field)] + list(MEASURED)
+    builder.property("delta.dataSkippingStatsColumns", ",".join(f"`{name}`" for name in measured)).execute()
+
+
+def has_statistics(field: StructField) -> bool:
+    """Tell whether Delta can keep the smallest and largest value of a column."""
+    return field.dataType.typeName() in {"string", "byte", "short", "integer", "long", "float", "double", "decimal", "date", "timestamp"}
+
+
+def version(spark: SparkSession, target: Target) -> int:
+    """Return the target's newest version."""
+    newest = opened(spark, target).history(1).select("version").head()
+    assert newest is not None
+    return int(newest["version"])
+
+
+def read(spark: SparkSession, target: Target, at: int | None = None) -> DataFrame:
+    """Return the target's rows, at a version where one is given."""
+    reader = spark.read.format("delta") if at is None else spark.read.format("delta").option("versionAsOf", at)
+    return reader.table(target.table) if target.table else reader.load(str(target.path))
+
+
+def stage(spark: SparkSession, target: Target, frame: DataFrame, *, run_id: str, chunk: int) -> DataFrame:
+    """Write a chunk's rows beside the target and return them as read back: from here on nothing is computed again."""
+    path = f"{stage_folder(spark, target)}/{run_id}/{chunk}"
+    frame.write.mode("overwrite").parquet(path)
+    schema = StructType([*target.schema, StructField(STATS, StringType())])
+    return spark.read.schema(schema).parquet(path)
+
+
+def measure(staged: DataFrame, target: Target) -> Mapping[str, list[dict[str, Any]]]:
+    """Return a staged chunk's failures by stage and code, each with the smallest key it has, and its windows' notes."""
+    failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
+    example = F.min(F.to_json(F.struct(*(F.col(quote(name)) for name in target.keys)))).alias("example")
+    failures = failed.agg(F.count("*").alias("rows"), example).collect()
+    notes = staged.where(F.col(STATS).isNotNull()).select(STATS).collect()
+    return {"failures": [row.asDict() for row in failures], "windows": [json.loads(row[STATS]) for row in notes]}
+
+
+def publish(spark: SparkSession, target: Target, staged: DataFrame, *, transaction: str, replaces: bool) -> None:
+    """Put a staged chunk into the target by one commit, which Delta skips if this transaction has been committed."""
+    rows = staged.drop(STATS)
+    if replaces:
+        with transaction_of(spark, transaction):
+            merge(opened(spark, target), rows, target)
+        return
+    writer = rows.write.format("delta").mode("append").option("txnAppId", transaction).option("txnVersion", 1)
+    if target.table:
+        writer.saveAsTable(target.table)
+    else:
+        writer.save(str(target.path))
+
+
+def merge(table: DeltaTable, rows: DataFrame, target: Target) -> None:
+    """Insert the rows with new keys and replace those with known ones."""
+    same_key = " AND ".join(f"t.{quote(name)} <=> s.{quote(name)}" for name in target.keys)
+    table.alias("t").merge(rows.alias("s"), same_key).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+
+
+@contextmanager
+def transaction_of(spark: SparkSession, transaction: str) -> Iterator[None]:
+    """Let the block's MERGE carry a transaction id; Delta does not reset these settings itself."""
+    settings = {"spark.databricks.delta.write.txnAppId": transaction, "spark.databricks.delta.write.txnVersion": "1"}
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name in settings:
+            spark.conf.unset(name)
+
+
+def counts(spark: SparkSession, target: Target, run_id: str) -> Mapping[str, int]:
+    """Return how many rows of the committed table each status has from one run."""
+    rows = read(spark, target).where(F.col("run_id") == run_id).groupBy("status").count().collect()
+    return {row["status"]: row["count"] for row in rows}
+
+
+def location(spark: SparkSession, target: Target) -> str:
+    """Return where the target's files lie, or will lie."""
+    if target.path:
+        return str(file_system(spark, target.path)[1])
+    if spark.catalog.tableExists(str(target.table)):
+        detail = opened(spark, target).detail().select("location").head()
+        assert detail is not None
+        return str(detail["location"])
+    *database, name = str(target.table).replace("`", "").split(".")
+    found = spark.catalog.getDatabase(".".join(database) or spark.catalog.currentDatabase())
+    return f"{found.locationUri}/{name.lower()}"
+
+
+def stage_folder(spark: SparkSession, target: Target) -> str:
+    """Return where this target's chunks are staged: readers, OPTIMIZE and VACUUM leave such a folder alone."""
+    return f"{location(spark, target)}/{STAGE}"
+
+
+def clear_stage(spark: SparkSession, target: Target) -> None:
+    """Remove what this run, or a killed one before it, has staged."""
+    system, path = file_system(spark, stage_folder(spark, target))
+    system.delete(path, True)
+
+
+def has_files(spark: SparkSession, path: str) -> bool:
+    """Tell whether a folder has anything in it that a reader would see."""
+    system, folder = file_system(spark, path)
+    return bool(system.exists(folder)) and any(not each.getPath().getName().startswith(("_", ".")) for each in system.listStatus(folder))
+
+
+def file_system(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """Return the Hadoop file system of a path and the path as that file system names it."""
+    jvm = spark._jvm
+    assert jvm is not None
+    found = jvm.org.apache.hadoop.fs.Path(path)
+    system = found.getFileSystem(spark._jsc.hadoopConfiguration())
+    return system, system.makeQualified(found)
+
+
+def quote(name: str) -> str:
+    """Return a column's name as SQL takes it, whatever characters it has."""
+    return "`" + name.replace("`", "``") + "`"

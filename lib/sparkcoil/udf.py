@@ -1,0 +1,99 @@
+"""The staged scorer as a Spark function, through `mlflow.pyfunc.spark_udf`, and its result as columns with real NULLs."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StringType
+
+from sparkcoil import ledger
+from sparkcoil.errors import EnvironmentError_
+from sparkcoil.tasks import Task
+
+ScoringFunction = Callable[..., Column]
+
+ERROR = "STRUCT<stage: STRING, code: STRING, message: STRING, retryable: BOOLEAN>"
+
+
+def result_type(task: Task) -> str:
+    """Return the type that leaves the UDF: one field, since MLflow loses the nulls of a top-level struct."""
+    prediction = ", ".join(ledger.colon_separated(task.prediction))
+    return f"STRUCT<r: STRUCT<prediction: STRUCT<{prediction}>, status: STRING, error: {ERROR}, warnings: ARRAY<STRING>, stats: STRING>>"
+
+
+def staged_udf(spark: SparkSession, staged: Path, task: Task) -> Any:
+    """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs.
+
+    It is marked nondeterministic: with MLflow's default a filter above it ran the model twice.
+    """
+    # Its advice to rebuild the model's environment, and a progress bar for forty small files, say nothing to our users.
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
+    logging.getLogger("mlflow.models.flavor_backend_registry").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    function = mlflow.pyfunc.spark_udf(spark, str(staged), result_type=result_type(task), env_manager="local")
+    return function.__wrapped__.asNondeterministic()
+
+
+def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType]) -> Column:
+    """Return the inputs as the scorer takes them: text as bytes, since an invalid string would end the worker."""
+    return F.struct(*(as_sent(column, types[name]).alias(name) for name, column in inputs.items()))
+
+
+def as_sent(column: Column, kind: DataType) -> Column:
+    """Return a column as it crosses to the worker."""
+    return column.cast("binary") if isinstance(kind, StringType) else column
+
+
+def record_columns(record: Column, *, attempts: Column) -> Mapping[str, Column]:
+    """Return the ledger's columns that the UDF fills; a failed row's prediction and a scored row's error are NULL."""
+    error = record["error"]
+    return {
+        "prediction": F.when(record["status"] == "ok", record["prediction"]),
+        "status": record["status"],
+        "error": F.when(
+            record["status"] != "ok",
+            F.struct(
+                *(error[name].alias(name) for name in ("stage", "code", "message", "retryable")), attempts.cast("int").alias("attempts")
+            ),
+        ),
+        "warnings": record["warnings"],
+    }
+
+
+@contextmanager
+def window_of(spark: SparkSession, rows: int | None) -> Iterator[None]:
+    """Let Arrow batches, which are the windows that batches are cut from, have so many rows within the block."""
+    name = "spark.sql.execution.arrow.maxRecordsPerBatch"
+    before = spark.conf.get(name)
+    spark.conf.set(name, str(rows or before))
+    try:
+        yield
+    finally:
+        spark.conf.set(name, str(before))
+
+
+def check_device(spark: SparkSession, asked: str) -> None:
+    """Pass unless a GPU is asked for and an executor sees none; raises EnvironmentError_ naming the executor."""
+    if asked != "cuda":
+        return
+
+    def look(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        import socket
+
+        import torch
+
+        for frame in frames:
+            yield pd.DataFrame({"host": [socket.gethostname()] * len(frame), "seen": [torch.cuda.is_available()] * len(frame)})
+
+    slots = spark.sparkContext.defaultParallelism
+    seen = spark.range(0, slots, numPartitions=slots).mapInPandas(look, "host STRING, seen BOOLEAN").collect()
+    without = sorted({row["host"] for row in seen if not row["seen"]})
+    if without:
+        raise EnvironmentError_(f"model.device: cuda was asked for, and no GPU is seen by the executor on {', '.join(without)}")
