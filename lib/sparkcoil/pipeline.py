@@ -1,0 +1,179 @@
+"""One run from start to end. Read `run` first: each name in it is a module, or a stage below it."""
+
+import hashlib
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkcoil import due, lease, models, report, rows, sink, source, tasks, tracking, udf, weights
+from sparkcoil.config import BatchingConfig, ModelConfig, RunConfig, check_task
+from sparkcoil.due import Due
+from sparkcoil.errors import BudgetExceeded
+from sparkcoil.models import LoggedModel
+from sparkcoil.report import Clock, Progress, RunReport
+from sparkcoil.scorer import Spec
+from sparkcoil.sink import Target
+from sparkcoil.source import PinnedSource
+from sparkcoil.tasks import Options, Task
+
+DEFAULT_CHUNK_ROWS = 200_000
+# Fewer rows than this are not worth a task of their own.
+LEAST_PARTITION_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has fixed before its first row; nothing of it changes while the run goes on."""
+
+    id: str
+    config: RunConfig
+    model: LoggedModel
+    task: Task
+    options: Options
+    source: PinnedSource
+    target: Target
+    rows: DataFrame
+
+
+def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -> RunReport:
+    """Score what is due of a source into its target, and return the report of it.
+
+    Raises ConfigError, RefusedError or TargetBusy before anything is scored, and BudgetExceeded, which carries the report,
+    before anything is published that would break the error budget.
+    """
+    clock = Clock()
+    with clock.stage("prepare"):
+        this = prepared(spark, config)
+    with lease.held(spark, sink.location(spark, this.target), this.id) as alone:
+        with clock.stage("plan"):
+            todo = find_due(spark, this, retry_failed=retry_failed)
+            sink.create(spark, this.target)
+        progress = Progress(total=todo.counts["due"], allowed=config.rows.max_failed_share)
+        if progress.total:
+            score_chunks(spark, this, todo, progress, clock=clock, alone=alone)
+        finished = finish(spark, this, todo, progress, clock)
+    if progress.exceeded:
+        raise BudgetExceeded(f"rows.max_failed_share: {progress.sentence()}", finished)
+    return finished
+
+
+def prepared(spark: SparkSession, config: RunConfig) -> Run:
+    """Return the run with its model, source and target pinned and checked; raises before anything is written."""
+    model = models.resolve(config.model.uri)
+    task = tasks.load(models.task_name(model, config.task))
+    check_task(config, task)
+    models.check(model, task)
+    options = task.options(**config.model.options)
+    pinned = source.pin(spark, config.source)
+    keys, keep = config.source.keys, config.target.keep
+    source.check_columns(pinned.frame, keys, keep)
+    inputs, types = source.input_columns(pinned.frame, config.source.columns, task)
+    target = sink.expected(pinned.frame, keys, config.target, task.prediction)
+    sink.check(spark, target)
+    salt = fingerprint(task, options, config.model)
+    selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=salt)
+    return Run(uuid.uuid4().hex, config, model, task, options, pinned, target, selected)
+
+
+def fingerprint(task: Task, options: Options, model: ModelConfig) -> str:
+    """Return a digest of how inputs are scored: the task, every option with its effective value, the number format."""
+    text = json.dumps([task.name, options.model_dump(mode="json"), model.dtype], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
+    """Return what is due, held against the target as it is now."""
+    at = sink.version(spark, this.target) if sink.exists(spark, this.target) else None
+    scored = None if at is None else sink.read(spark, this.target, at)
+    return due.find(this.rows, scored, this.config.source.keys, model_digest=this.model.digest, retry_failed=retry_failed)
+
+
+def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
+    """Score, stage and publish what is due, chunk by chunk, until all is done or the error budget is exceeded."""
+    chunks = math.ceil(progress.total / (this.config.batching.chunk_rows or DEFAULT_CHUNK_ROWS))
+    keyed = None if todo.everything else todo.keyed.persist()
+    # Without a lease, or over rows that are there already, only MERGE is safe.
+    replaces = not alone or todo.counts["known"] > 0
+    try:
+        function = scoring_function(spark, this)
+        for chunk in range(chunks):
+            with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
+                recorded = scored_chunk(spark, this, keyed, function, chunk=chunk, chunks=chunks, size=progress.total // chunks)
+                staged = sink.stage(spark, this.target, recorded, run_id=this.id, chunk=chunk)
+                progress.add(**sink.measure(staged, this.target))
+            if progress.exceeded:
+                break
+            with clock.stage("publish"):
+                sink.publish(spark, this.target, staged, transaction=f"sparkcoil-{this.id}-{chunk}", replaces=replaces)
+    finally:
+        sink.clear_stage(spark, this.target)
+        if keyed is not None:
+            keyed.unpersist()
+
+
+def scoring_function(spark: SparkSession, this: Run) -> Any:
+    """Return the UDF that scores, with the model's files on their way to the executors."""
+    model, batching = this.config.model, this.config.batching
+    udf.check_device(spark, model.device)
+    spec = Spec(
+        task=this.task.name,
+        options=this.options.model_dump(mode="json"),
+        dtype=model.dtype,
+        device=model.device,
+        weights=weights.offer(spark, this.model.path, this.model.digest),
+        batching=batching.model_dump(exclude_none=True),
+    )
+    return udf.staged_udf(spark, models.stage(spec), this.task)
+
+
+def scored_chunk(
+    spark: SparkSession, this: Run, keyed: DataFrame | None, function: Any, *, chunk: int, chunks: int, size: int
+) -> DataFrame:
+    """Return one chunk's ledger rows, still to be computed; nothing is shuffled after the model."""
+    keys, keep = this.config.source.keys, this.config.target.keep
+    chosen = rows.filter_chunk(this.rows, chunk, chunks)
+    chosen = rows.with_attempts(chosen, None if keyed is None else rows.filter_chunk(keyed, chunk, chunks), keys)
+    evenly = rows.spread_evenly(chosen, partitions(spark, this.config.batching, size))
+    return rows.select_ledger(rows.with_record(evenly, function), keys, keep, constants(this))
+
+
+def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
+    """Return how many tasks a chunk is cut into: a few for each slot, so that a slow one is made up for by the others."""
+    slots = spark.sparkContext.defaultParallelism
+    return batching.partitions or max(1, min(3 * slots, math.ceil(size / LEAST_PARTITION_ROWS)))
+
+
+def constants(this: Run) -> Mapping[str, Column]:
+    """Return the ledger's columns that are the same for all rows of a run."""
+    return {
+        "model_uri": F.lit(this.model.uri),
+        "model_version": F.lit(this.model.version).cast("string"),
+        "model_digest": F.lit(this.model.digest),
+        "run_id": F.lit(this.id),
+        "scored_at": F.current_timestamp(),
+    }
+
+
+def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
+    """Return the run's report, logged as an MLflow run unless nothing was due."""
+    with clock.stage("report"):
+        published = sink.counts(spark, this.target, this.id) if progress.total else {}
+        described = {
+            "name": this.config.name,
+            "run_id": this.id,
+            "task": this.task.name,
+            "options": this.options.model_dump(mode="json"),
+            "source": {"name": this.source.name, "version": this.source.version},
+            "target": {"name": this.target.name, "version": sink.version(spark, this.target)},
+            "model": {"uri": this.model.uri, "version": this.model.version, "digest": this.model.digest},
+        }
+    finished = report.finished(described, todo.counts, published, progress, clock)
+    if progress.total:
+        tracking.log_run(finished, this.config, this.model)
+    return finished

@@ -1,0 +1,139 @@
+"""What a run did, as a frozen value: counts read from the committed table, and what the scored windows noted of themselves."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+from typing import Any, Literal
+
+from sparkcoil.errors import BudgetExceeded
+
+
+Status = Literal["done", "nothing_due", "budget_exceeded"]
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run in figures; `to_json` is the last line that a job prints."""
+
+    name: str
+    run_id: str
+    status: Status
+    exit_code: int
+    task: str
+    options: Mapping[str, Any]
+    source: Mapping[str, Any]
+    target: Mapping[str, Any]
+    model: Mapping[str, Any]
+    rows: Mapping[str, int]
+    failures: Sequence[Mapping[str, Any]] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    throughput: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the report as one line of JSON."""
+        return json.dumps(asdict(self), default=str)
+
+
+@dataclass
+class Progress:
+    """What a run has scored so far of the rows that are due, and the share of them that may fail."""
+
+    total: int
+    allowed: float
+    failed: int = 0
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    windows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]]) -> None:
+        """Add what a staged chunk came to."""
+        self.failed += sum(each["rows"] for each in failures)
+        self.failures.extend(map(dict, failures))
+        self.windows.extend(map(dict, windows))
+
+    @property
+    def exceeded(self) -> bool:
+        """Tell whether more rows have failed than the budget allows of all that are due."""
+        return self.failed > self.allowed * self.total
+
+    def sentence(self) -> str:
+        """Return what failed and how much was allowed, in words."""
+        codes = sorted({f"{each['stage']}/{each['code']}" for each in self.failures})
+        return f"{self.failed} of {self.total} due rows failed, over the allowed share of {self.allowed:g}: {', '.join(codes)}"
+
+
+@dataclass
+class Clock:
+    """The seconds that each stage of a run took, by name."""
+
+    started: float = field(default_factory=perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time of the block to a stage."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds by stage, with `total` for the whole run."""
+        return {name: round(value, 3) for name, value in {**self.seconds, "total": perf_counter() - self.started}.items()}
+
+
+def finished(
+    described: Mapping[str, Any], planned: Mapping[str, int], published: Mapping[str, int], progress: Progress, clock: Clock
+) -> RunReport:
+    """Return the report of a run from what was planned, what the committed table holds of it, and what its windows noted."""
+    status: Status = "budget_exceeded" if progress.exceeded else "done" if progress.total else "nothing_due"
+    counts = {**planned, "ok": published.get("ok", 0), "failed": published.get("failed", 0)}
+    counts["unpublished"] = planned["due"] - counts["ok"] - counts["failed"]
+    return RunReport(
+        **described,
+        status=status,
+        exit_code=BudgetExceeded.exit_code if progress.exceeded else 0,
+        rows=counts,
+        failures=merged(progress.failures),
+        seconds=clock.read(),
+        throughput=throughput(progress.windows, clock.seconds.get("score", 0.0)),
+    )
+
+
+def merged(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return failures by stage and code, most frequent first, those of all chunks added up."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in failures:
+        known = found.setdefault((each["stage"], each["code"]), {**each, "rows": 0})
+        known["rows"] += each["rows"]
+    return sorted(found.values(), key=lambda each: (-each["rows"], each["stage"], each["code"]))
+
+
+def throughput(windows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+    """Return what the windows of a run come to; rates are over the run's `seconds` of scoring."""
+    if not windows:
+        return {}
+    rows, units = total(windows, "rows"), total(windows, "units")
+    computed = total(windows, "computed")
+    stages = {name: round(sum(w["seconds"].get(name, 0.0) for w in windows), 3) for name in ("read", "prepare", "forward", "write")}
+    return {
+        "rows_per_second": round(rows / seconds, 2),
+        "unit": windows[0]["unit"],
+        "units": round(units, 1),
+        "units_per_second": round(units / seconds, 2),
+        "padding_efficiency": round(total(windows, "useful") / computed, 4) if computed else None,
+        "computed_rows": int(total(windows, "computed_rows")),
+        "forwards": int(total(windows, "forwards")),
+        "out_of_memory": int(total(windows, "out_of_memory")),
+        "model_loads": int(total(windows, "loads")),
+        "worker_seconds": {"load": round(total(windows, "load_seconds"), 3), **stages},
+        "device": ", ".join(sorted({w["device"] for w in windows})),
+        "dtype": ", ".join(sorted({w["dtype"] for w in windows})),
+    }
+
+
+def total(windows: Sequence[Mapping[str, Any]], name: str) -> float:
+    """Return the sum of one figure over all windows."""
+    return float(sum(w[name] for w in windows))
