@@ -161,9 +161,14 @@ def problems_in(data: Mapping[str, Any]) -> list[Problem]:
 
 def check_task(config: RunConfig, task: Task) -> None:
     """Raise ConfigError unless the task takes the run's options and inputs; no message holds a value."""
-    problems = [*_option_problems(task, config.model.options), *_input_problems(task, config.source.columns)]
+    check_call(config.name, task, config.model.options, config.source.columns)
+
+
+def check_call(where: str, task: Task, options: Mapping[str, Any], columns: Mapping[str, Any] | None) -> None:
+    """Raise ConfigError unless the task takes these options and inputs; no message holds a value."""
+    problems = [*_option_problems(task, options), *_input_problems(task, columns)]
     if problems:
-        raise ConfigError(config.name, [said(each) for each in problems])
+        raise ConfigError(where, [said(each) for each in problems])
 
 
 def json_schema() -> dict[str, Any]:

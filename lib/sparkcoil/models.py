@@ -84,7 +84,7 @@ def digest(folder: Path) -> str:
 def file_digest(path: Path) -> str:
     """Return the sha256 of a file, read in blocks."""
     total = hashlib.sha256()
-    with open(path, "rb") as content:
+    with path.open("rb") as content:
         while block := content.read(1 << 20):
             total.update(block)
     return total.hexdigest()

@@ -1,26 +1,22 @@
 """One run from start to end. Read `run` first: each name in it is a module, or a stage below it."""
 
-import hashlib
-import json
 import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import due, lease, models, report, rows, sink, source, tasks, tracking, udf, weights
-from sparkcoil.config import BatchingConfig, ModelConfig, RunConfig, check_task
+from sparkcoil import due, lease, report, rows, sink, source, tracking, udf
+from sparkcoil.config import BatchingConfig, RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.models import LoggedModel
 from sparkcoil.report import Clock, Progress, RunReport
-from sparkcoil.scorer import Spec
+from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
 from sparkcoil.source import PinnedSource
-from sparkcoil.tasks import Options, Task
 
 DEFAULT_CHUNK_ROWS = 200_000
 # Fewer rows than this are not worth a task of their own.
@@ -33,9 +29,7 @@ class Run:
 
     id: str
     config: RunConfig
-    model: LoggedModel
-    task: Task
-    options: Options
+    selection: Selection
     source: PinnedSource
     target: Target
     rows: DataFrame
@@ -65,33 +59,22 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
 
 def prepared(spark: SparkSession, config: RunConfig) -> Run:
     """Return the run with its model, source and target pinned and checked; raises before anything is written."""
-    model = models.resolve(config.model.uri)
-    task = tasks.load(models.task_name(model, config.task))
-    check_task(config, task)
-    models.check(model, task)
-    options = task.options(**config.model.options)
+    selection = select(config.model, name=config.name, task=config.task, columns=config.source.columns)
     pinned = source.pin(spark, config.source)
     keys, keep = config.source.keys, config.target.keep
     source.check_columns(pinned.frame, keys, keep)
-    inputs, types = source.input_columns(pinned.frame, config.source.columns, task)
-    target = sink.expected(pinned.frame, keys, config.target, task.prediction)
+    inputs, types = source.input_columns(pinned.frame, config.source.columns, selection.task)
+    target = sink.expected(pinned.frame, keys, config.target, selection.task.prediction)
     sink.check(spark, target)
-    salt = fingerprint(task, options, config.model)
-    selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=salt)
-    return Run(uuid.uuid4().hex, config, model, task, options, pinned, target, selected)
-
-
-def fingerprint(task: Task, options: Options, model: ModelConfig) -> str:
-    """Return a digest of how inputs are scored: the task, every option with its effective value, the number format."""
-    text = json.dumps([task.name, options.model_dump(mode="json"), model.dtype], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
+    return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)
 
 
 def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
     """Return what is due, held against the target as it is now."""
     at = sink.version(spark, this.target) if sink.exists(spark, this.target) else None
     scored = None if at is None else sink.read(spark, this.target, at)
-    return due.find(this.rows, scored, this.config.source.keys, model_digest=this.model.digest, retry_failed=retry_failed)
+    return due.find(this.rows, scored, this.config.source.keys, model_digest=this.selection.logged.digest, retry_failed=retry_failed)
 
 
 def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
@@ -101,7 +84,7 @@ def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, 
     # Without a lease, or over rows that are there already, only MERGE is safe.
     replaces = not alone or todo.counts["known"] > 0
     try:
-        function = scoring_function(spark, this)
+        function = udf.scoring_function(spark, this.selection, this.config.batching)
         for chunk in range(chunks):
             with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
                 recorded = scored_chunk(spark, this, keyed, function, chunk=chunk, chunks=chunks, size=progress.total // chunks)
@@ -117,30 +100,15 @@ def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, 
             keyed.unpersist()
 
 
-def scoring_function(spark: SparkSession, this: Run) -> Any:
-    """Return the UDF that scores, with the model's files on their way to the executors."""
-    model, batching = this.config.model, this.config.batching
-    udf.check_device(spark, model.device)
-    spec = Spec(
-        task=this.task.name,
-        options=this.options.model_dump(mode="json"),
-        dtype=model.dtype,
-        device=model.device,
-        weights=weights.offer(spark, this.model.path, this.model.digest),
-        batching=batching.model_dump(exclude_none=True),
-    )
-    return udf.staged_udf(spark, models.stage(spec), this.task)
-
-
 def scored_chunk(
-    spark: SparkSession, this: Run, keyed: DataFrame | None, function: Any, *, chunk: int, chunks: int, size: int
+    spark: SparkSession, this: Run, keyed: DataFrame | None, function: udf.ScoringFunction, *, chunk: int, chunks: int, size: int
 ) -> DataFrame:
     """Return one chunk's ledger rows, still to be computed; nothing is shuffled after the model."""
     keys, keep = this.config.source.keys, this.config.target.keep
     chosen = rows.filter_chunk(this.rows, chunk, chunks)
     chosen = rows.with_attempts(chosen, None if keyed is None else rows.filter_chunk(keyed, chunk, chunks), keys)
     evenly = rows.spread_evenly(chosen, partitions(spark, this.config.batching, size))
-    return rows.select_ledger(rows.with_record(evenly, function), keys, keep, constants(this))
+    return rows.select_ledger(rows.with_record(evenly, function), keys, keep, constants(this.selection.logged, this.id))
 
 
 def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
@@ -149,31 +117,32 @@ def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
     return batching.partitions or max(1, min(3 * slots, math.ceil(size / LEAST_PARTITION_ROWS)))
 
 
-def constants(this: Run) -> Mapping[str, Column]:
+def constants(logged: LoggedModel, run_id: str) -> Mapping[str, Column]:
     """Return the ledger's columns that are the same for all rows of a run."""
     return {
-        "model_uri": F.lit(this.model.uri),
-        "model_version": F.lit(this.model.version).cast("string"),
-        "model_digest": F.lit(this.model.digest),
-        "run_id": F.lit(this.id),
+        "model_uri": F.lit(logged.uri),
+        "model_version": F.lit(logged.version).cast("string"),
+        "model_digest": F.lit(logged.digest),
+        "run_id": F.lit(run_id),
         "scored_at": F.current_timestamp(),
     }
 
 
 def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     """Return the run's report, logged as an MLflow run unless nothing was due."""
+    logged = this.selection.logged
     with clock.stage("report"):
         published = sink.counts(spark, this.target, this.id) if progress.total else {}
         described = {
             "name": this.config.name,
             "run_id": this.id,
-            "task": this.task.name,
-            "options": this.options.model_dump(mode="json"),
+            "task": this.selection.task.name,
+            "options": this.selection.plain_options,
             "source": {"name": this.source.name, "version": this.source.version},
             "target": {"name": this.target.name, "version": sink.version(spark, this.target)},
-            "model": {"uri": this.model.uri, "version": this.model.version, "digest": this.model.digest},
+            "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest},
         }
     finished = report.finished(described, todo.counts, published, progress, clock)
     if progress.total:
-        tracking.log_run(finished, this.config, this.model)
+        tracking.log_run(finished, this.config, logged)
     return finished

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from sparkcoil.errors import BudgetExceeded
 
-
 Status = Literal["done", "nothing_due", "budget_exceeded"]
 
 

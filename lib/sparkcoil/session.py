@@ -73,6 +73,7 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
     spark = builder.getOrCreate()
     if "spark.jars.packages" in chosen:
         keep_jars(delta_folder())
+    register_tables(spark)
     return spark
 
 

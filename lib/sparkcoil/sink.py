@@ -44,8 +44,15 @@ class Target:
 def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, prediction: str) -> Target:
     """Return the target as the contract has it for a source's keys and kept columns and a task's prediction type."""
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
-    schema = StructType(columns + StructType.fromDDL(ledger.ddl(prediction)).fields)
+    schema = StructType(columns + ddl_fields(ledger.ddl(prediction)))
     return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema)
+
+
+def ddl_fields(ddl: str) -> list[StructField]:
+    """Return the fields of a DDL string."""
+    parsed = StructType.fromDDL(ddl)
+    assert isinstance(parsed, StructType)
+    return parsed.fields
 
 
 def exists(spark: SparkSession, target: Target) -> bool:

@@ -4,7 +4,6 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -13,8 +12,11 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
-from sparkcoil import ledger
+from sparkcoil import ledger, models, weights
+from sparkcoil.config import BatchingConfig
 from sparkcoil.errors import EnvironmentError_
+from sparkcoil.scorer import Spec
+from sparkcoil.selection import Selection
 from sparkcoil.tasks import Task
 
 ScoringFunction = Callable[..., Column]
@@ -28,22 +30,39 @@ def result_type(task: Task) -> str:
     return f"STRUCT<r: STRUCT<prediction: STRUCT<{prediction}>, status: STRING, error: {ERROR}, warnings: ARRAY<STRING>, stats: STRING>>"
 
 
-def staged_udf(spark: SparkSession, staged: Path, task: Task) -> Any:
+def scoring_function(spark: SparkSession, selection: Selection, batching: BatchingConfig) -> Any:
     """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs.
 
-    It is marked nondeterministic: with MLflow's default a filter above it ran the model twice.
+    The model's files are on their way to the executors. The UDF is marked nondeterministic: with MLflow's default a filter
+    above it ran the model twice. Raises EnvironmentError_ where a GPU is asked for and missing.
     """
-    # Its advice to rebuild the model's environment, and a progress bar for forty small files, say nothing to our users.
+    check_device(spark, selection.device)
+    spec = Spec(
+        task=selection.task.name,
+        options=selection.plain_options,
+        dtype=selection.dtype,
+        device=selection.device,
+        weights=weights.offer(spark, selection.logged.path, selection.logged.digest),
+        batching=batching.model_dump(exclude_none=True),
+    )
+    # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     logging.getLogger("mlflow.models.flavor_backend_registry").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    function = mlflow.pyfunc.spark_udf(spark, str(staged), result_type=result_type(task), env_manager="local")
+    function = mlflow.pyfunc.spark_udf(spark, str(models.stage(spec)), result_type=result_type(selection.task), env_manager="local")
     return function.__wrapped__.asNondeterministic()
 
 
 def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType]) -> Column:
     """Return the inputs as the scorer takes them: text as bytes, since an invalid string would end the worker."""
     return F.struct(*(as_sent(column, types[name]).alias(name) for name, column in inputs.items()))
+
+
+def struct_as_sent(task: Task, given: Mapping[str, Column | str]) -> Column:
+    """Return columns as the scorer takes them, by what the task accepts, where there is no DataFrame to ask for types."""
+    columns = {name: F.col(each) if isinstance(each, str) else each for name, each in given.items()}
+    text = {each.name for each in task.inputs if "string" in each.types}
+    return F.struct(*((column.cast("binary") if name in text else column).alias(name) for name, column in columns.items()))
 
 
 def as_sent(column: Column, kind: DataType) -> Column:
@@ -65,6 +84,32 @@ def record_columns(record: Column, *, attempts: Column) -> Mapping[str, Column]:
         ),
         "warnings": record["warnings"],
     }
+
+
+def nulled(scored: Column) -> Column:
+    """Return the UDF's result as one struct of the ledger's first four columns, with real NULLs.
+
+    Each mention of a nondeterministic UDF runs it again; inside `transform` its result is named without being mentioned.
+    """
+    columns = F.transform(
+        F.array(scored), lambda each: F.struct(*(c.alias(n) for n, c in record_columns(each["r"], attempts=F.lit(1)).items()))
+    )
+    return columns[0]
+
+
+def sql_function(name: str, task: Task) -> str:
+    """Return the statement that makes a SQL function around the registered UDF `<name>_records`."""
+    needed = [each for each in task.inputs if each.required]
+    parameters = ", ".join(f"{each.name} {each.types[0].upper()}" for each in needed)
+    sent = ", ".join(f"'{each.name}', {f'CAST({each.name} AS BINARY)' if 'string' in each.types else each.name}" for each in needed)
+    error = ", ".join(f"'{field}', e.r.error.{field}" for field in ("stage", "code", "message", "retryable"))
+    filled = f"""named_struct(
+        'prediction', if(e.r.status = 'ok', e.r.prediction, NULL),
+        'status', e.r.status,
+        'error', if(e.r.status = 'ok', NULL, named_struct({error}, 'attempts', 1)),
+        'warnings', e.r.warnings)"""
+    body = f"transform(array({name}_records(named_struct({sent}))), e -> {filled})[0]"
+    return f"CREATE OR REPLACE TEMPORARY FUNCTION {name}({parameters}) RETURN {body}"
 
 
 @contextmanager

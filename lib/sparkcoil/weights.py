@@ -48,7 +48,7 @@ def locate(weights: Weights) -> Path:
 
     root = Path(SparkFiles.getRootDirectory())
     unpacked = root / f"model-{weights.digest}"
-    with open(root / f"model-{weights.digest}.lock", "w") as lock:
+    with (root / f"model-{weights.digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not unpacked.is_dir():
             unfinished = root / f"model-{weights.digest}.unfinished"

@@ -39,7 +39,7 @@ def write(logits: Sequence[np.ndarray], facts: Facts, options: TextClassificatio
     table = np.asarray(logits, dtype=np.float64)
     scores = apply_function(function, table)
     order = np.argsort(-scores, axis=1, kind="stable")
-    finite: list[bool] = np.isfinite(table).all(axis=1).tolist()
+    finite = np.all(np.isfinite(table), axis=1)
     return [
         ranked(scores[i], order[i], facts["labels"], options)
         if finite[i]
