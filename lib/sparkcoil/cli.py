@@ -1,0 +1,79 @@
+"""The verbs of the jobs and of the console command: parse, call, print, exit code. Spark starts only for a good run file."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from sparkcoil.errors import BudgetExceeded, SparkcoilError
+
+Conf = Annotated[Path, typer.Argument(metavar="CONF", help="the run file, such as conf/docstrings-topic.yaml")]
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY.PATH=VALUE", help="a value in place of the run file's; may be repeated")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="score rows again that failed before")]
+
+
+def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False) -> None:  # noqa: B006  (typer reads the default)
+    """Score what is due of a source table into its target; the last line printed is the run's report as JSON."""
+
+    def scored() -> str:
+        from sparkcoil.runfile import load_config
+
+        config = load_config(conf, set_)
+        from sparkcoil.pipeline import run
+        from sparkcoil.session import start_session
+
+        spark = start_session(config.spark, name=config.name)
+        try:
+            return run(spark, config, retry_failed=retry_failed).to_json()
+        finally:
+            spark.stop()
+
+    finish(scored)
+
+
+def log_model(
+    checkpoint: Annotated[Path, typer.Argument(help="a directory made by save_pretrained")],
+    task: Annotated[str, typer.Option(help="the task, such as text-classification")],
+    name: Annotated[str | None, typer.Option(help="register the model under this name")] = None,
+    alias: Annotated[str | None, typer.Option(help="and point this alias at the new version")] = None,
+) -> None:
+    """Log a checkpoint in MLflow with its task; the last line printed says where it went, as JSON."""
+
+    def logged() -> str:
+        from sparkcoil.registry import log_model as log
+
+        return json.dumps(vars(log(checkpoint, task=task, name=name, alias=alias)))
+
+    finish(logged)
+
+
+def finish(verb: Callable[[], str]) -> NoReturn:
+    """Do the verb, print its JSON line on stdout and what went wrong on stderr, and exit with the code that errors.py gives."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    code = 0
+    try:
+        line = verb()
+    except BudgetExceeded as error:
+        code, line = error.exit_code, error.report.to_json()
+        print(f"sparkcoil: {error}", file=sys.stderr)
+    except SparkcoilError as error:
+        code, line = error.exit_code, json.dumps({"exit_code": error.exit_code, "error": type(error).__name__, "message": str(error)})
+        print(f"sparkcoil: {error}", file=sys.stderr)
+    except Exception as error:
+        code, line = 1, json.dumps({"exit_code": 1, "error": type(error).__name__})
+        traceback.print_exc()
+    print(line, flush=True)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the console command."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.command()(score)
+    app.command()(log_model)
+    app()

@@ -1,0 +1,88 @@
+"""The doors for notebooks and SQL: a DataFrame, a column or a SQL function scored by a logged model, as in a run."""
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+
+from sparkcoil import due, pipeline, rows, sink, source, udf
+from sparkcoil.config import BatchingConfig, ModelConfig
+from sparkcoil.errors import ConfigError, did_you_mean
+from sparkcoil.selection import Selection, select
+from sparkcoil.tasks import Task
+
+
+def score(
+    df: DataFrame,
+    model_uri: str,
+    *,
+    keys: Sequence[str],
+    columns: Mapping[str, str],
+    task: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    keep: Sequence[str] = (),
+) -> DataFrame:
+    """Return the prediction table of a DataFrame: one row for each row of `df`, computed when the result is used.
+
+    Rows with equal keys and equal inputs each get their row. Raises what a run raises before its first row: ConfigError,
+    ModelError, and SourceError, also for keys that are NULL or stand for different inputs.
+    """
+    spark = df.sparkSession
+    selection = select(ModelConfig(uri=model_uri, options=options or {}), name="score", task=task, columns=columns)
+    source.check_columns(df, keys, keep)
+    inputs, types = source.input_columns(df, columns, selection.task)
+    selected = rows.select_rows(df, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
+    due.find(selected, None, keys, model_digest=selection.logged.digest, retry_failed=False)
+    batching = BatchingConfig()
+    evenly = rows.spread_evenly(rows.with_attempts(selected, None, keys), spark.sparkContext.defaultParallelism)
+    recorded = rows.with_record(evenly, udf.scoring_function(spark, selection, batching))
+    return rows.select_ledger(recorded, keys, keep, pipeline.constants(selection.logged, uuid.uuid4().hex)).drop(sink.STATS)
+
+
+def scoring_udf(
+    spark: SparkSession, model_uri: str, *, task: str | None = None, options: Mapping[str, Any] | None = None
+) -> Callable[..., Column]:
+    """Return a function from columns to a column: struct<prediction, status, error, warnings>, with real NULLs.
+
+    Columns are given by position in the order of the task's inputs, or by an input's name; raises ConfigError where they
+    do not fit. Use the result once, in a `select` or `withColumn`: each further mention of it scores the rows again.
+    """
+    selection, function = _function(spark, model_uri, task, options)
+
+    def scored(*columns: Column | str, **named: Column | str) -> Column:
+        given = {**dict(zip([each.name for each in selection.task.inputs], columns, strict=False)), **named}
+        check_inputs(selection.task, given, len(columns) + len(named))
+        return udf.nulled(function(udf.struct_as_sent(selection.task, given)))
+
+    return scored
+
+
+def register(
+    spark: SparkSession, sql_name: str, model_uri: str, *, task: str | None = None, options: Mapping[str, Any] | None = None
+) -> None:
+    """Make a SQL function of the model: `SELECT sql_name(text) FROM ...` gives what `scoring_udf` gives.
+
+    It takes the task's required inputs in their order. Raises ConfigError for a name that is no plain word.
+    """
+    if not sql_name.isidentifier():
+        raise ConfigError("register", [f"sql_name: expected a plain word, found {sql_name!r}"])
+    selection, function = _function(spark, model_uri, task, options)
+    spark.udf.register(f"{sql_name}_records", function)
+    spark.sql(udf.sql_function(sql_name, selection.task))
+
+
+def check_inputs(task: Task, given: Mapping[str, Any], count: int) -> None:
+    """Pass if each column has an input of the task and each required input its column; raises ConfigError."""
+    known = {each.name: each.required for each in task.inputs}
+    problems = [f"{name}: unknown input{did_you_mean(name, known)}" for name in given if name not in known]
+    problems += [f"{name}: missing, and {task.name} needs it" for name, required in known.items() if required and name not in given]
+    if count > len(given):
+        problems.append(f"{count} columns for {len(given)} inputs; {task.name} takes {', '.join(known)}")
+    if problems:
+        raise ConfigError("scoring_udf", problems)
+
+
+def _function(spark: SparkSession, model_uri: str, task: str | None, options: Mapping[str, Any] | None) -> tuple[Selection, Any]:
+    selection = select(ModelConfig(uri=model_uri, options=options or {}), name="scoring_udf", task=task, columns=None)
+    return selection, udf.scoring_function(spark, selection, BatchingConfig())
