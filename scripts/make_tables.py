@@ -11,7 +11,7 @@ from sparkcoil import start_session
 
 def docstrings(spark: SparkSession, data: Path) -> DataFrame:
     """Return the docstrings with the package that each belongs to."""
-    return spark.read.parquet(str(data / "docstrings.parquet"))
+    return spark.read.parquet(str(data / "docstrings" / "docstrings.parquet"))
 
 
 def recordings(spark: SparkSession, data: Path) -> DataFrame:
@@ -22,9 +22,9 @@ def recordings(spark: SparkSession, data: Path) -> DataFrame:
 
 
 def main() -> None:
-    """Write both tables, each as one commit, unless it is there already with as many rows."""
+    """Write both tables, each as one commit, unless it is there already."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, help="the folder that make_docstrings.py and make_keypad.py wrote into")
+    parser.add_argument("data", type=Path, help="the folder that scripts/make_examples wrote into")
     data = parser.parse_args().data
     spark = start_session(name="make tables")
     for name, frame in {"docstrings": docstrings(spark, data), "recordings": recordings(spark, data)}.items():

@@ -1,4 +1,4 @@
-"""Trains a small BERT that tells from a docstring which package it documents, in about a minute on one CPU core, and saves it as a checkpoint.
+"""Trains a small BERT that tells from a docstring which package it documents, in about a minute, and saves it as a checkpoint.
 
 The tokenizer, the labels and the weights come from the train split alone; the held-out split is only scored.
 """

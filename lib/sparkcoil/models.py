@@ -32,7 +32,6 @@ class LoggedModel:
 
     uri: str
     version: str | None
-    model_id: str | None
     path: Path
 
     @cached_property
@@ -40,6 +39,11 @@ class LoggedModel:
         """The MLmodel file, read as plain data."""
         content: dict[str, Any] = yaml.safe_load((self.path / "MLmodel").read_text())
         return content
+
+    @property
+    def model_id(self) -> str | None:
+        """The id that MLflow gave the model when it was logged."""
+        return self.metadata.get("model_id")
 
     @cached_property
     def flavor(self) -> dict[str, Any]:
@@ -94,22 +98,20 @@ def resolve(uri: str) -> LoggedModel:
     """Return the model that a URI names at this moment; raises ModelError where there is none."""
     uri = f"models:/{uri}" if uri.startswith("m-") else uri
     try:
-        pinned, version, model_id = pin(uri)
-        path = fetched(pinned, immutable=version is not None or model_id is not None)
+        pinned, version = pin(uri)
+        path = fetched(pinned, immutable=pinned.startswith("models:/"))
     except (MlflowException, OSError) as error:
         raise ModelError(f"model.uri: {uri}: {one_line(error)}{nearest_name(uri)}") from error
     if not (path / "MLmodel").is_file():
         raise ModelError(f"model.uri: {uri}: expected an MLflow model, found no MLmodel file there")
-    return LoggedModel(pinned, version, model_id, path)
+    return LoggedModel(pinned, version, path)
 
 
-def pin(uri: str) -> tuple[str, str | None, str | None]:
-    """Return the URI of a version, the version and the id of the logged model, asking the registry once."""
+def pin(uri: str) -> tuple[str, str | None]:
+    """Return the URI of a version, and the version where there is one, asking the registry once."""
     name = uri.removeprefix("models:/")
-    if name == uri:
-        return uri, None, None
-    if name.startswith("m-"):
-        return uri, None, name
+    if name == uri or name.startswith("m-"):
+        return uri, None
     client = MlflowClient()
     if "@" in name:
         found = client.get_model_version_by_alias(*name.split("@", 1))
@@ -117,7 +119,7 @@ def pin(uri: str) -> tuple[str, str | None, str | None]:
         found = client.get_model_version(*name.rsplit("/", 1))
     else:
         raise ModelError(f"model.uri: {uri}: expected models:/NAME/VERSION, models:/NAME@ALIAS or models:/m-ID")
-    return f"models:/{found.name}/{found.version}", str(found.version), getattr(found, "model_id", None)
+    return f"models:/{found.name}/{found.version}", str(found.version)
 
 
 def fetched(uri: str, *, immutable: bool) -> Path:

@@ -19,8 +19,8 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 20
 MAX_NODES = 10_000
 
-REFERENCE = re.compile(r"\$\{env:([^}]*)(\}|$)")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+REFERENCE_START = "${env:"
 
 # Narrower than YAML 1.1, so that a column may be called `on`, and that no number of digits makes Python refuse.
 PLAIN_SCALARS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -126,7 +126,7 @@ def value_of(node: yaml.Node | None, path: KeyPath = ()) -> Any:
     text: str = node.value
     value = next((read(text) for shape, read in PLAIN_SCALARS if node.style is None and shape.fullmatch(text)), text)
     # A Spark setting is text: 3.10 must not become 3.1.
-    return text if path[:1] == ("spark",) and isinstance(value, float) else value
+    return text if path[:1] == ("spark",) and type(value) in (int, float) else value
 
 
 def repeated_keys(node: yaml.Node | None, path: KeyPath = ()) -> Iterator[Problem]:
@@ -181,11 +181,12 @@ def unset_variables(value: Any, path: KeyPath = ()) -> Iterator[Problem]:
     """Yield every `${env:NAME}` that nothing can be put in for."""
     for key, below in _children(value):
         yield from unset_variables(below, (*path, key))
-    for name, end in REFERENCE.findall(value) if isinstance(value, str) else ():
-        if not end or not VARIABLE.fullmatch(name):
-            yield Problem(path, "expected ${env:NAME} with the name of an environment variable")
-        elif name not in os.environ:
-            yield Problem(path, f"environment variable {name!r} is not set")
+    text = value if isinstance(value, str) else ""
+    if REFERENCE_START in REFERENCE.sub("", text):
+        yield Problem(path, "expected ${env:NAME} with the name of an environment variable", quotes=True)
+    for name in REFERENCE.findall(text):
+        if name not in os.environ:
+            yield Problem(path, f"environment variable {shortened(name)} is not set")
 
 
 def with_variables(value: Any) -> Any:
@@ -195,7 +196,7 @@ def with_variables(value: Any) -> Any:
     if isinstance(value, list):
         return [with_variables(below) for below in value]
     if isinstance(value, str):
-        return REFERENCE.sub(lambda match: os.environ.get(match[1], match[0]) if match[2] else match[0], value)
+        return REFERENCE.sub(lambda match: os.environ.get(match[1], match[0]), value)
     return value
 
 

@@ -1,0 +1,67 @@
+"""What tests share: one Spark session, one MLflow store in a temporary folder, and the two example models logged in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make warnings that our own code causes into errors."""
+    config.addinivalue_line("filterwarnings", "error:::sparkcoil")
+    config.addinivalue_line("markers", "slow: takes more than half a minute")
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The folder with the example data and models, made once and kept until the scripts that make them change."""
+    subprocess.run([ROOT / "scripts" / "make_examples"], check=True, cwd=ROOT)
+    return ROOT / ".cache"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for this session's MLflow store and warehouse, which jobs started by tests share."""
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    import mlflow
+
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("tests", artifact_location=f"file://{folder}/artifacts"))
+    os.environ["MLFLOW_EXPERIMENT_NAME"] = "tests"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def spark(home: Path) -> Iterator["SparkSession"]:  # noqa: F821
+    """A local session on two cores."""
+    from sparkcoil import start_session
+
+    session = start_session({"spark.master": "local[2]", "spark.sql.warehouse.dir": str(home / "warehouse")}, name="tests")
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def text_model(examples: Path, home: Path) -> str:
+    """The URI of the trained docstring classifier, by its alias."""
+    from sparkcoil import log_model
+
+    log_model(examples / "models" / "docstring_topic", task="text-classification", name="docstring_topic", alias="champion")
+    return "models:/docstring_topic@champion"
+
+
+@pytest.fixture(scope="session")
+def audio_model(examples: Path, home: Path) -> str:
+    """The URI of the trained keypad model, by its alias."""
+    from sparkcoil import log_model
+
+    log_model(examples / "models" / "keypad", task="automatic-speech-recognition", name="keypad", alias="champion")
+    return "models:/keypad@champion"

@@ -1,0 +1,32 @@
+"""Run files as values, for tests: the docstring classifier over a small table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from sparkcoil import RunConfig
+
+
+def text_run(uri: str, table: str, into: str, /, **changes: Any) -> RunConfig:
+    """Return a run of the text classifier; `changes` replace whole sections."""
+    sections: dict[str, Any] = {
+        "name": "test",
+        "model": {"uri": uri},
+        "source": {"table": table, "keys": ["id"], "columns": {"text": "body"}},
+        "target": {"table": into},
+        **changes,
+    }
+    return RunConfig.model_validate(sections)
+
+
+def make_table(spark: SparkSession, name: str, rows: Sequence[tuple[Any, ...]], schema: str = "id BIGINT, body STRING") -> DataFrame:
+    """Write rows as a Delta table, in place of one that is there."""
+    frame = spark.createDataFrame(list(rows), schema)
+    frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).saveAsTable(name)
+    return frame
+
+
+def history(spark: SparkSession, table: str) -> int:
+    """Return a table's number of commits."""
+    return spark.sql(f"DESCRIBE HISTORY {table}").count()

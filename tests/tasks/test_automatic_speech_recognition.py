@@ -1,0 +1,93 @@
+"""Transcripts held against the native pipeline's, row by row, for every batch size, without Spark."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import oracle
+import pytest
+from bad_media import good_audio
+
+from sparkcoil import engines
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Placement
+from sparkcoil.errors import RowError
+from sparkcoil.scoring import Record, Scoring
+from sparkcoil.tasks.automatic_speech_recognition import TASK, SpeechRecognitionOptions
+
+
+@pytest.fixture(scope="module")
+def artifact(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as a logged model, around the trained checkpoint."""
+    folder = tmp_path_factory.mktemp("artifact")
+    (folder / "model").symlink_to(examples / "models" / "keypad")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(examples: Path) -> list[Path]:
+    """A hundred recordings of all rates, formats and channel counts."""
+    return sorted((examples / "keypad" / "recordings").iterdir())[:100]
+
+
+@pytest.fixture(scope="module")
+def expected(examples: Path, files: list[Path]) -> list[str]:
+    """What the native pipeline hears in each file by itself."""
+    return oracle.transcripts(examples / "models" / "keypad", files)
+
+
+def heard(artifact: Path, cells: Sequence[bytes], *, rows: int, options: SpeechRecognitionOptions | None = None) -> list[Record]:
+    options = options or SpeechRecognitionOptions()
+    engine = engines.load("ctc", artifact, options, Placement("cpu", "auto"))
+    return Scoring(TASK, engine, options, Budget(engine.budget.size, rows)).score([{"audio": cell} for cell in cells])[0]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 64])
+def test_equals_the_native_pipeline_for_every_batch_size(artifact: Path, files: list[Path], expected: list[str], rows: int) -> None:
+    records = heard(artifact, [file.read_bytes() for file in files], rows=rows)
+    assert [each.prediction["text"] for each in records if each.prediction] == expected
+
+
+@pytest.mark.parametrize("count", range(1, 15))
+def test_equals_the_native_pipeline_for_every_remainder(artifact: Path, files: list[Path], expected: list[str], count: int) -> None:
+    records = heard(artifact, [file.read_bytes() for file in files[:count]], rows=7)
+    assert [each.prediction["text"] for each in records if each.prediction] == expected[:count]
+
+
+def test_word_times_equal_the_native_pipelines(artifact: Path, examples: Path, files: list[Path]) -> None:
+    options = SpeechRecognitionOptions(return_timestamps="word")
+    records = heard(artifact, [file.read_bytes() for file in files[:10]], rows=4, options=options)
+    native = oracle.recognizer(examples / "models" / "keypad")
+    for record, file in zip(records, files[:10], strict=True):
+        chunks = native(oracle.waveform(file), return_timestamps="word")["chunks"]
+        assert record.prediction is not None
+        words = [(word["word"], word["start"], word["end"]) for word in record.prediction["words"]]
+        assert words == [(chunk["text"], *(pytest.approx(time, abs=0.02) for time in chunk["timestamp"])) for chunk in chunks]
+
+
+def test_words_are_empty_unless_asked_for(artifact: Path, files: list[Path]) -> None:
+    record = heard(artifact, [files[0].read_bytes()], rows=1)[0]
+    assert record.prediction is not None
+    assert record.prediction["words"] == []
+
+
+def test_silence_gives_an_empty_text(artifact: Path) -> None:
+    record = heard(artifact, [good_audio(1.0, frequency=0.0)], rows=1)[0]
+    assert record.prediction is not None
+    assert record.prediction["text"] == ""
+
+
+def test_a_recording_shorter_than_a_frame_is_failed(artifact: Path) -> None:
+    record = heard(artifact, [good_audio(0.001)], rows=1)[0]
+    assert record.error is not None
+    assert (record.error.stage, record.error.code) == ("input", "audio_too_short")
+
+
+def test_a_recording_over_the_limit_is_failed(artifact: Path) -> None:
+    record = heard(artifact, [good_audio(3.0)], rows=1, options=SpeechRecognitionOptions(max_seconds=2.0))[0]
+    assert record.error is not None
+    assert record.error.code == "audio_too_long"
+
+
+def test_null_is_failed() -> None:
+    with pytest.raises(RowError, match="audio is NULL"):
+        TASK.read({"audio": None})

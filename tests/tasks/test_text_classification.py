@@ -1,0 +1,136 @@
+"""Scores held against the native pipeline's, row by row, for every batch size, without Spark."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import oracle
+import pandas as pd
+import pytest
+
+from sparkcoil import engines, tasks
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Placement
+from sparkcoil.errors import RowError
+from sparkcoil.scoring import Record, Scoring
+from sparkcoil.tasks.text_classification import TASK, TextClassificationOptions, write
+
+FACTS = {"labels": ["a", "b", "c"], "problem_type": None}
+
+
+@pytest.fixture(scope="module")
+def artifact(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as a logged model, around the trained checkpoint."""
+    folder = tmp_path_factory.mktemp("artifact")
+    (folder / "model").symlink_to(examples / "models" / "docstring_topic")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def texts(examples: Path) -> list[str]:
+    """Docstrings of every kind: the longest, blanks, and a sample of the rest."""
+    bodies = pd.read_parquet(examples / "docstrings" / "docstrings.parquet")["body"].drop_duplicates()
+    by_length = bodies.iloc[bodies.str.len().argsort()]
+    return [*by_length[:5], *by_length[-15:], *bodies.sample(280, random_state=1), "12", "🙂🙃", "\x00\x07", "é" * 100, "a\u0300"]
+
+
+@pytest.fixture(scope="module")
+def expected(examples: Path, texts: list[str]) -> list[list[dict[str, object]]]:
+    """What the native pipeline says of each text by itself."""
+    return oracle.labels(examples / "models" / "docstring_topic", texts)
+
+
+def scored(artifact: Path, texts: Sequence[str], *, rows: int, options: TextClassificationOptions | None = None) -> list[Record]:
+    options = options or TextClassificationOptions()
+    engine = engines.load("encoder", artifact, options, Placement("cpu", "auto"))
+    scoring = Scoring(TASK, engine, options, Budget(engine.budget.size, rows))
+    return scoring.score([{"text": text.encode()} for text in texts])[0]
+
+
+def assert_equal(records: Sequence[Record], expected: Sequence[list[dict[str, object]]]) -> None:
+    for record, native in zip(records, expected, strict=True):
+        assert record.prediction is not None
+        assert record.prediction["label"] == native[0]["label"]
+        ours = {each["label"]: each["score"] for each in record.prediction["scores"]}
+        assert ours == pytest.approx({each["label"]: each["score"] for each in native}, abs=1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 32, 256])
+def test_equals_the_native_pipeline_for_every_batch_size(artifact: Path, texts: list[str], expected: list, rows: int) -> None:
+    assert_equal(scored(artifact, texts, rows=rows), expected)
+
+
+@pytest.mark.parametrize("count", range(1, 15))
+def test_equals_the_native_pipeline_for_every_remainder(artifact: Path, texts: list[str], expected: list, count: int) -> None:
+    assert_equal(scored(artifact, texts[20 : 20 + count], rows=7), expected[20 : 20 + count])
+
+
+def test_a_long_text_is_cut_with_a_warning(artifact: Path) -> None:
+    record = scored(artifact, ["socket " * 2000], rows=1)[0]
+    assert record.warnings == ("truncated",)
+
+
+def test_a_long_text_fails_where_the_option_says_so(artifact: Path) -> None:
+    options = TextClassificationOptions(truncation="fail")
+    record = scored(artifact, ["socket " * 2000], rows=1, options=options)[0]
+    assert record.error is not None
+    assert (record.error.stage, record.error.code) == ("input", "too_long")
+
+
+def test_cutting_on_the_left_keeps_the_end(artifact: Path) -> None:
+    long, end = "socket " * 500 + "mailbox message " * 200, "mailbox message " * 200
+    options = TextClassificationOptions(truncation="truncate_left")
+    cut, whole = scored(artifact, [long, end], rows=1, options=options)
+    assert cut.prediction == whole.prediction
+
+
+def test_a_blank_text_is_scored_with_a_warning(artifact: Path) -> None:
+    record = scored(artifact, [" \n"], rows=1)[0]
+    assert record.prediction is not None
+    assert record.warnings == ("blank_input",)
+
+
+def test_a_text_of_a_megabyte_is_scored(artifact: Path) -> None:
+    record = scored(artifact, ["word " * 200_000], rows=1)[0]
+    assert record.error is None
+
+
+def test_invalid_utf8_is_failed_without_its_content(artifact: Path) -> None:
+    with pytest.raises(RowError, match="not valid UTF-8 at byte 3") as caught:
+        TASK.read({"text": b"abc\xff\xfe"})
+    assert caught.value.code == "invalid_encoding"
+
+
+def test_a_null_pair_is_failed() -> None:
+    with pytest.raises(RowError, match="text_pair is NULL"):
+        TASK.read({"text": b"a", "text_pair": None})
+
+
+def test_top_k_keeps_the_best_labels() -> None:
+    prediction = write([np.array([1.0, 3.0, 2.0])], FACTS, TextClassificationOptions(top_k=2))[0]
+    assert [each["label"] for each in prediction["scores"]] == ["b", "c"]
+
+
+def test_threshold_keeps_the_label_but_not_the_scores_below_it() -> None:
+    prediction = write([np.array([0.0, 0.0, 0.0])], FACTS, TextClassificationOptions(threshold=0.9))[0]
+    assert (prediction["label"], prediction["scores"]) == ("a", [])
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [("multi_label_classification", 0.5), ("regression", 0.0), ("single_label_classification", 1 / 3), (None, 1 / 3)],
+)
+def test_the_function_follows_the_problem_type(problem: str | None, expected: float) -> None:
+    prediction = write([np.zeros(3)], {**FACTS, "problem_type": problem}, TextClassificationOptions())[0]
+    assert prediction["score"] == pytest.approx(expected)
+
+
+def test_logits_that_are_not_finite_fail_the_row_alone() -> None:
+    bad, good = write([np.array([np.nan, 0.0, 0.0]), np.zeros(3)], FACTS, TextClassificationOptions())
+    assert isinstance(bad, RowError)
+    assert (bad.stage, bad.code) == ("output", "non_finite")
+    assert good["label"] == "a"
+
+
+def test_the_alias_names_the_same_task() -> None:
+    assert tasks.load("sentiment-analysis") is TASK
