@@ -17,7 +17,7 @@ import soundfile as sf  # type: ignore[import-untyped]
 # Where libsndfile's PCM WAV holds what the bad ones get wrong.
 WAV_TAG, WAV_CHANNELS, WAV_RATE, WAV_DATA_SIZE, WAV_HEADER = 20, 22, 24, 40, 44
 # The last 36 bits of these five bytes count a FLAC's samples; the first four hold the end of its sample width.
-FLAC_COUNT = 21
+FLAC_COUNT, FLAC_HEADER = 21, 42
 
 SECRET = "Der Patient Ottokar Quirlewitz klagt seit Montag ueber Ohrensausen. "
 
@@ -64,8 +64,8 @@ def flac_claiming(count: int, content: bytes) -> bytes:
 
 
 def wav_layout(*, rate: int = 16000, channels: int = 1) -> bytes:
-    """Return a WAV whose header is true to itself, whatever it declares."""
-    width, size = 2 * channels, 2 * channels * 100
+    """Return a WAV of 100 silent frames whose header is true to itself, whatever it declares."""
+    width, size = 2 * channels, 200 * channels
     layout = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * width & 0xFFFFFFFF, width & 0xFFFF, 16)
     return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + layout + b"data" + struct.pack("<I", size) + bytes(size)
 
@@ -100,7 +100,7 @@ def empty_chunks() -> bytes:
 BAD_AUDIO: dict[str, tuple[Callable[[], bytes], str]] = {
     "zero_bytes": (lambda: b"", "empty_audio"),
     "wav_header_alone": (lambda: encode([]), "empty_audio"),
-    "flac_without_samples": (lambda: encode([], format="FLAC"), "empty_audio"),
+    "flac_without_samples": (lambda: flac_claiming(0, good_audio(0.5, format="FLAC"))[:FLAC_HEADER], "empty_audio"),
     "one_byte": (lambda: b"R", "undecodable_audio"),
     "text": (lambda: (SECRET * 50).encode(), "undecodable_audio"),
     "utf16_text": (lambda: (SECRET * 50).encode("utf-16"), "undecodable_audio"),
@@ -126,6 +126,9 @@ BAD_AUDIO: dict[str, tuple[Callable[[], bytes], str]] = {
     "wma_in_a_wav": (lambda: patched(good_audio(0.5), WAV_TAG, "<H", 0x161), "unsupported_audio"),
     "speex_in_an_ogg": (lambda: ogg_of(b"Speex   1.2") + noise(2000), "unsupported_audio"),
     "oggs_joined": (lambda: good_audio(0.5, format="OGG") * 2, "unsupported_audio"),
+    "long_oggs_joined": (lambda: good_audio(20, format="OGG") * 2, "unsupported_audio"),
+    "flacs_joined": (lambda: good_audio(0.5, format="FLAC") * 2, "unsupported_audio"),
+    "mp3s_joined": (lambda: good_audio(0.5, format="MP3") * 2, "unsupported_audio"),
     "wav_of_0_hz": (lambda: wav_layout(rate=0), "audio_rate"),
     "wav_of_1_hz": (lambda: wav_layout(rate=1), "audio_rate"),
     "wav_of_2_to_the_31_hz": (lambda: wav_layout(rate=2**31), "audio_rate"),

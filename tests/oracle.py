@@ -7,7 +7,11 @@ from typing import Any
 
 import soundfile
 import soxr
+import torch
 import transformers
+
+# Two threads of torch on a machine that others use too are dozens of times slower than one.
+torch.set_num_threads(1)
 
 
 @lru_cache
@@ -24,7 +28,7 @@ def recognizer(checkpoint: Path) -> Any:
 
 def labels(checkpoint: Path, texts: Sequence[str]) -> list[list[dict[str, Any]]]:
     """Return the labels with their scores, best first, of each text by itself."""
-    return [classifier(checkpoint)(text, truncation=True) if text is not None else [] for text in texts]
+    return [classifier(checkpoint)([text], truncation=True)[0] for text in texts]
 
 
 def transcripts(checkpoint: Path, files: Sequence[Path]) -> list[str]:

@@ -48,7 +48,9 @@ def test_only_a_few_modules_know_mlflow(module: str, imported: set[str]) -> None
 
 
 def test_importing_sparkcoil_imports_nothing_heavy() -> None:
-    code = "import sys, sparkcoil, sparkcoil.cli, sparkcoil.runfile; print({'pyspark', 'mlflow', 'torch', 'transformers'} & set(sys.modules))"
+    code = (
+        "import sys, sparkcoil, sparkcoil.cli, sparkcoil.runfile; print({'pyspark', 'mlflow', 'torch', 'transformers'} & set(sys.modules))"
+    )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "set()"
 

@@ -20,9 +20,11 @@ class Budget:
     size: int
     rows: int
 
-    def halved(self) -> "Budget":
-        """Return half of this budget; never less than one row of one token."""
-        return Budget(max(1, self.size // 2), max(1, self.rows // 2))
+    def halved(self, rows: int, longest: int) -> "Budget":
+        """Return the budget that holds half of a batch that was too much: fewer rows if their number was the bound, else a smaller size."""
+        if rows == self.rows:
+            return replace(self, rows=max(1, rows // 2))
+        return replace(self, size=max(1, rows * longest // 2))
 
 
 @dataclass
@@ -78,7 +80,7 @@ def run(items: Sequence[T], lengths: Sequence[int], forward: Forward[T], budget:
                 raise
             if is_out_of_memory(error) and count > 1:
                 outcome.tally.out_of_memory += 1
-                outcome.budget = replace(outcome.budget.halved(), rows=max(1, count // 2))
+                outcome.budget = outcome.budget.halved(count, max(1, lengths[batch[0]]))
                 continue
             results = list(isolated(items, lengths, batch, forward, outcome.tally, error))
         for position, result in zip(batch, results, strict=True):
@@ -138,4 +140,6 @@ def is_fatal(error: BaseException) -> bool:
     """Tell whether the device is lost: after a device-side assert every later call fails, so no row may be blamed."""
     if is_out_of_memory(error):
         return False
-    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error) or "device-side assert" in str(error)
+    # torch raises no other kind there, and any other may quote a row that speaks of CUDA errors.
+    told = isinstance(error, RuntimeError) and ("CUDA error" in str(error) or "device-side assert" in str(error))
+    return told or type(error).__name__ == "AcceleratorError"

@@ -5,7 +5,7 @@ RowError("input", code, message):
 
 empty_audio        zero bytes, or a file that declares no samples
 undecodable_audio  bytes that are no audio, or a header too damaged to be read
-unsupported_audio  a container or encoding not read here (MP4, AAC, WMA, WebM, ...), joined files of which only the first would be read,
+unsupported_audio  a container or encoding not read here (MP4, AAC, WMA, WebM, ...), FLAC, Ogg or MP3 joined and only read in part,
                    or MP3 of variable bit rate without the Xing header that holds its length
 audio_rate         a sampling rate outside 4,000..192,000 Hz: lower ones turn a small file into very many samples
 audio_channels     no channel, or more than 8
@@ -43,7 +43,6 @@ _BLOCK_FRAMES = 65_536
 _FRAMES_UNKNOWN = 2**63 - 1
 # Writers that cannot go back to the header leave a size like these: ffmpeg 2**32-1, arecord 2**31, sox 0x7ffff000.
 _SIZE_PLACEHOLDER = 0x7FFFF000
-_MAX_CHUNKS = 256
 
 _CONTAINERS = re.compile(
     rb"""(?P<WAV>RIF[FX] .{4} WAVE | RF64 .{4} WAVE) | (?P<AIFF>FORM .{4} AIF[FC]) | (?P<AU>\.snd) | (?P<FLAC>fLaC) | (?P<Ogg>OggS)
@@ -52,6 +51,7 @@ _CONTAINERS = re.compile(
     | (?P<AVI>RIFF .{4} AVI\x20) | (?P<WavPack>wvpk) | (?P<Wave64>riff\x2e\x91\xcf\x11) | (?P<MIDI>MThd) | (?P<APE>MAC\x20)""",
     re.DOTALL | re.VERBOSE,
 )
+_NEXT_STREAM = {"FLAC": re.compile(rb"(?P<FLAC>fLaC[\x00\x80]\x00\x00\x22)"), "Ogg": re.compile(rb"(?P<Ogg>OggS\x00[\x02\x03\x06\x07])")}
 _READABLE = ("WAV", "AIFF", "AU", "FLAC", "Ogg", "MP3")
 _XING_FRAMES = re.compile(rb".{13,40}(Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f]", re.DOTALL)
 
@@ -136,7 +136,7 @@ def _chunks(content: bytes) -> dict[bytes, tuple[int, int]]:
     """Return where each RIFF or FORM chunk starts and the size it declares, up to the samples, in a bounded number of steps."""
     found: dict[bytes, tuple[int, int]] = {}
     at = 12
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(256):
         size = _fields(content, "I", at + 4)
         if size is None or b"data" in found or b"SSND" in found:
             break
@@ -203,9 +203,9 @@ def _resampler(rate: int, wanted: int) -> Callable[[Samples, bool], Samples]:
 
 
 def _check_all_was_read(content: bytes, kind: str, position: int) -> None:
-    """Refuse a file in which audio goes on where libsndfile stopped, trusting the first part's length or an estimate."""
-    rest = _CONTAINERS.match(content, position)
-    if (kind == "MP3" and rest and rest.lastgroup == "MP3") or (kind == "Ogg" and content.find(b"OggS", position) >= 0):
+    """Refuse joined files, of which libsndfile returns the first part; in FLAC and Ogg it reads ahead, beyond where the next one starts."""
+    rest = _NEXT_STREAM[kind].search(content, 4) if kind in _NEXT_STREAM else _CONTAINERS.match(content, position)
+    if rest and rest.lastgroup == kind:
         _fail("unsupported_audio", f"the {kind} goes on after its declared or estimated end, as joined files do; convert it to FLAC")
 
 

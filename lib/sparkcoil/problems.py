@@ -71,8 +71,9 @@ def expected(what: str, known: Iterable[str] = ()) -> WrapValidator:
             try:
                 return validate(value)
             except ValidationError as error:
-                if any(each["loc"] for each in error.errors(include_url=False)):
-                    raise  # what is wrong lies deeper, and says so itself
+                deeper = [each for each in error.errors(include_url=False) if each["loc"]]
+                if deeper:  # it says so itself, and what is said here only follows from it, such as too few right items
+                    raise as_validation_error("", [_restated(each, BaseModel) for each in deeper]) from None
         hint = did_you_mean(value, known) if isinstance(value, str) else did_you_mean("", known)
         raise _carrier(Problem((), f"expected {what}", quotes=True, hint=hint))
 
@@ -124,7 +125,7 @@ def _in_plain_words(message: str, value: Any) -> str:
         wanted = message.removeprefix("Input should be ").split(", unable to parse")[0]
         return f"expected a value {wanted}" if wanted.startswith(("greater", "less")) else f"expected {wanted}"
     # The message may be a task's own, and the value a secret: one that quotes it is not passed on.
-    if any(text in message for text in _texts(value)):
+    if any(text in message or repr(text)[1:-1] in message for text in _texts(value)):
         return "not a value that this option takes"
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
 

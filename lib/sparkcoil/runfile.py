@@ -22,12 +22,16 @@ MAX_NODES = 10_000
 REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 REFERENCE_START = "${env:"
 
+# What no UTF-8 can hold: YAML's escapes can write it, and then the first JSON or Spark call would fail.
+SURROGATE = re.compile("[\ud800-\udfff]")
+
 # Narrower than YAML 1.1, so that a column may be called `on`, and that no number of digits makes Python refuse.
+# Never wider: what PyYAML writes without quotes as a text must stay one.
 PLAIN_SCALARS: tuple[tuple[re.Pattern[str], Callable[[str], Any]], ...] = (
     (re.compile(r"~|null|Null|NULL|"), lambda text: None),
     (re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text.lower() == "true"),
     (re.compile(r"[-+]?(0|[1-9][0-9]{0,99})"), int),
-    (re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?"), float),
+    (re.compile(r"[-+]?[0-9]+\.[0-9]*([eE][-+][0-9]+)?"), float),
 )
 
 
@@ -54,6 +58,8 @@ class Loader(yaml.SafeLoader):
             return "aliases (*name) are not allowed"
         if getattr(event, "tag", None) is not None:
             return "tags (!name) are not allowed"
+        if isinstance(event, yaml.ScalarEvent) and SURROGATE.search(event.value):
+            return "half of a surrogate pair (\\ud800 to \\udfff) is not allowed; write the character itself"
         if is_key and not isinstance(event, yaml.ScalarEvent):
             return "a key that is a list or a mapping is not allowed"
         if self.depth > MAX_DEPTH:
@@ -150,7 +156,7 @@ def with_overrides(document: Any, overrides: Sequence[str]) -> tuple[Any, list[P
     for override in overrides:
         key, equals, text = override.partition("=")
         path = _override_path(key)
-        if not equals or not all(path) or len(path) > MAX_DEPTH:
+        if not equals or not all(path) or SURROGATE.search(key) or len(path) > MAX_DEPTH:
             problems.append(Problem(("--set",), f"expected key.path=value, found {shortened(override)}"))
             continue
         node, problem = compose(text)

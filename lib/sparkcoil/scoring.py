@@ -1,5 +1,6 @@
 """Rows in, records out: one record for every row, with a prediction or an error. Knows nothing of Spark or MLflow."""
 
+import pickle
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from typing import Any
 from sparkcoil import batching
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Prepared
-from sparkcoil.errors import RowError
+from sparkcoil.errors import RowError, Stage
 from sparkcoil.tasks import Options, Prediction, Row, Task
+
+PLAIN_CELLS = (str, bytes, int, float, type(None))
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Scoring:
         return [record(*each) for each in zip(read, prepared, written, strict=True)]
 
     def _prepared(self, items: Sequence[Any]) -> list[Prepared | RowError]:
-        return spread(items, self.engine.prepare)
+        return spread(items, guarded(self.engine.prepare, "input", "unpreparable", "preparing the row"))
 
     def _forwarded(self, prepared: Sequence[Prepared | RowError], stats: Stats) -> list[Any]:
         def forward(inputs: Sequence[Prepared]) -> list[Any]:
@@ -99,22 +102,53 @@ class Scoring:
         return spread(prepared, forward)
 
     def _written(self, outputs: Sequence[Any]) -> list[Prediction | RowError]:
-        return spread(outputs, lambda results: self.task.write(results, self.engine.facts, self.options))
+        def write(results: Sequence[Any]) -> list[Prediction | RowError]:
+            return self.task.write(results, self.engine.facts, self.options)
+
+        return spread(outputs, guarded(write, "output", "unwritable", "writing the prediction"))
 
 
 def identity(row: Row) -> Hashable:
     """Return what is equal for rows with equal inputs."""
-    return tuple((name, cell if isinstance(cell, Hashable) else repr(cell)) for name, cell in sorted(row.items()))
+    # Not repr, which leaves out the middle of a long array; not every Hashable, since a tuple may hold a list.
+    return tuple((name, cell if isinstance(cell, PLAIN_CELLS) else pickle.dumps(cell)) for name, cell in sorted(row.items()))
 
 
 def attempted(function: Callable[[Row], Any], row: Row) -> Any:
     """Return the function's result for a row, or the RowError that it raised; any other exception is the row's too."""
     try:
         return function(row)
-    except RowError as error:
-        return error
     except Exception as error:
-        return RowError("input", "unreadable", f"reading the row raised {type(error).__name__}")
+        return failure(error, "input", "unreadable", "reading the row")
+
+
+def guarded(
+    function: Callable[[Sequence[Any]], Sequence[Any]], stage: Stage, code: str, doing: str
+) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the function made to give a RowError for each item that it raises on; halving finds those."""
+
+    def halving(items: Sequence[Any]) -> list[Any]:
+        try:
+            results = list(function(items))
+            if len(results) != len(items):
+                raise RuntimeError(f"{len(results)} results for {len(items)} rows")
+            return results
+        except Exception as error:
+            if batching.is_fatal(error):
+                raise
+            if len(items) == 1:
+                return [failure(error, stage, code, doing)]
+        middle = len(items) // 2
+        return [*halving(items[:middle]), *halving(items[middle:])]
+
+    return halving
+
+
+def failure(error: Exception, stage: Stage, code: str, doing: str) -> RowError:
+    """Return a row's failure at a stage; the exception's text stays out, since it may quote the row."""
+    if isinstance(error, RowError):
+        return error
+    return RowError(stage, code, f"{doing} raised {type(error).__name__}", retryable=batching.is_out_of_memory(error))
 
 
 def spread(items: Sequence[Any], function: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:
