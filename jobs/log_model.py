@@ -4,6 +4,7 @@ python jobs/log_model.py CHECKPOINT --task text-classification [--name NAME --al
 """
 
 import typer
+
 from sparkcoil.cli import log_model
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ python jobs/score.py conf/NAME.yaml
 """
 
 import typer
+
 from sparkcoil.cli import score
 
 if __name__ == "__main__":

@@ -186,6 +186,16 @@ def test_resampled_blocks_join_without_a_click() -> None:
     np.testing.assert_allclose(samples[1000:-1000], tone(10)[1000:-1000], rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("wanted", [8000, 16000, 48000])
+@pytest.mark.parametrize("at", [0, 8000, -1])
+def test_one_nan_anywhere_is_found_at_any_rate(at: int, wanted: int) -> None:
+    samples = np.stack([tone(1), tone(1)], axis=1)
+    samples[at, 1] = np.nan
+    with pytest.raises(RowError) as caught:
+        decode_audio(encode(samples, subtype="FLOAT"), wanted)
+    assert caught.value.code == "non_finite_audio"
+
+
 @pytest.mark.parametrize(("rate", "accepted"), [(3999, False), (4000, True), (192000, True), (192001, False)])
 def test_rates_are_accepted_up_to_the_limits(rate: int, accepted: bool) -> None:
     content = wav_layout(rate=rate)
