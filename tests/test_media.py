@@ -135,6 +135,17 @@ def test_opus_keeps_the_length_and_the_frequency() -> None:
     assert main_frequency(recording.samples, 16000) == pytest.approx(440, abs=2)
 
 
+@pytest.mark.parametrize(
+    ("format", "subtype"), [("AU", "G721_32"), ("AU", "G723_24"), ("AU", "G723_40"), ("WAV", "G721_32"), ("WAV", "NMS_ADPCM_32")]
+)
+def test_telephone_encodings_in_which_libsndfile_cannot_seek_are_read(format: str, subtype: str) -> None:
+    if not writable(format, subtype):
+        pytest.skip("this libsndfile does not write it")
+    recording = decode_audio(good_audio(10, 8000, format=format, subtype=subtype), 8000)
+    assert recording.samples.size == pytest.approx(80000, abs=200)
+    assert main_frequency(recording.samples[:8000], 8000) == pytest.approx(440, abs=2)
+
+
 def test_the_content_decides_and_a_leading_tag_does_not() -> None:
     for format in ("WAV", "FLAC", "MP3"):
         plain, tagged = (decode_audio(content, 16000) for content in (good_audio(1, format=format), ID3_TAG + good_audio(1, format=format)))

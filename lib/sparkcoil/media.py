@@ -168,20 +168,20 @@ def _decode(sound: sf.SoundFile, sampling_rate: int, max_seconds: float) -> tupl
     # A bytearray grows in place; joining a list of blocks would hold the samples twice.
     samples, frames, broken, count = bytearray(), 0, False, -1
     while count and not broken:
-        count, broken = _read_block(sound, block)
+        count, broken = _read_block(sound, block, done=frames)
         frames += count
         _check_length(frames, sound, max_seconds)
         samples += _finite(resample(_mono(block[:count]), broken or not count)).tobytes()
     return np.frombuffer(samples, np.float32), frames, broken
 
 
-def _read_block(sound: sf.SoundFile, block: Samples) -> tuple[int, bool]:
+def _read_block(sound: sf.SoundFile, block: Samples, *, done: int) -> tuple[int, bool]:
     """Fill the block; return how many frames were decoded and whether the decoder then met an error."""
-    before = sound.tell()
     try:
         return len(sound.read(out=block)), False
     except sf.SoundFileError:
-        return sound.tell() - before, True
+        # libsndfile cannot tell where it is in the ADPCM of telephone exchanges.
+        return (sound.tell() - done if sf.SoundFile.seekable(sound) else 0), True
 
 
 def _mono(block: Samples) -> Samples:

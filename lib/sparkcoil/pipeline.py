@@ -46,6 +46,8 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
         this = prepared(spark, config)
     with lease.held(spark, sink.location(spark, this.target), this.id) as alone:
         with clock.stage("plan"):
+            if alone:
+                sink.clear_stage(spark, this.target)  # a killed run leaves its stage behind
             todo = find_due(spark, this, retry_failed=retry_failed)
             sink.create(spark, this.target)
         progress = Progress(total=todo.counts["due"], allowed=config.rows.max_failed_share)
@@ -95,7 +97,7 @@ def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, 
             with clock.stage("publish"):
                 sink.publish(spark, this.target, staged, transaction=f"sparkcoil-{this.id}-{chunk}", replaces=replaces)
     finally:
-        sink.clear_stage(spark, this.target)
+        sink.clear_stage(spark, this.target, this.id)
         if keyed is not None:
             keyed.unpersist()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sparkcoil import models, tasks
 from sparkcoil.config import ModelConfig, check_call
+from sparkcoil.errors import ModelError
 from sparkcoil.models import LoggedModel
 from sparkcoil.tasks import Options, Task
 
@@ -43,4 +44,6 @@ def select(config: ModelConfig, *, name: str, task: str | None, columns: Mapping
     chosen = tasks.load(models.task_name(logged, task))
     check_call(name, chosen, config.options, columns)
     models.check(logged, chosen)
+    if config.dtype == "fastest":
+        raise ModelError("model.dtype: fastest is not available yet; use auto, float32, bfloat16 or float16")
     return Selection(logged, chosen, chosen.options(**config.options), config.dtype, config.device)

@@ -71,7 +71,7 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
     for key, value in chosen.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    if "spark.jars.packages" in chosen:
+    if chosen.get("spark.jars.ivy", "").startswith(str(delta_folder())):
         keep_jars(delta_folder())
     register_tables(spark)
     return spark

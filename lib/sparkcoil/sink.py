@@ -187,10 +187,14 @@ def stage_folder(spark: SparkSession, target: Target) -> str:
     return f"{location(spark, target)}/{STAGE}"
 
 
-def clear_stage(spark: SparkSession, target: Target) -> None:
-    """Remove what this run, or a killed one before it, has staged."""
-    system, path = file_system(spark, stage_folder(spark, target))
-    system.delete(path, True)
+def clear_stage(spark: SparkSession, target: Target, run_id: str | None = None) -> None:
+    """Remove what a run has staged; without its id, what any run has, which only the holder of the lease may do."""
+    folder = stage_folder(spark, target)
+    system, path = file_system(spark, folder)
+    if run_id is not None:
+        system.delete(file_system(spark, f"{folder}/{run_id}")[1], True)
+    if system.exists(path) and (run_id is None or not system.listStatus(path)):
+        system.delete(path, True)
 
 
 def has_files(spark: SparkSession, path: str) -> bool:

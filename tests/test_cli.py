@@ -1,0 +1,57 @@
+"""The scoring job as a process: its exit codes, and the JSON on its last line."""
+
+import json
+from pathlib import Path
+
+import jobs
+from pyspark.sql import SparkSession
+from runs import make_table
+
+
+def write_conf(folder: Path, **changes: object) -> Path:
+    file = folder / "run.yaml"
+    sections = {
+        "name": "cli",
+        "model": {"uri": "models:/docstring_topic@champion"},
+        "source": {"path": str(folder / "in"), "keys": ["id"], "columns": {"text": "body"}},
+        "target": {"path": str(folder / "out")},
+        **changes,
+    }
+    file.write_text(json.dumps(sections))
+    return file
+
+
+def test_a_wrong_run_file_exits_2_with_every_problem_and_starts_no_spark(tmp_path: Path) -> None:
+    conf = write_conf(tmp_path, modle={}, task="text-clasification", rows={"max_failed_share": "lots"})
+    ended = jobs.score(conf, "--set", "source.kyes=[x]", cwd=tmp_path, JAVA_HOME="/no/java")
+    assert (ended.code, ended.report["exit_code"], ended.report["error"]) == (2, 2, "ConfigError")
+    for sentence in (
+        "modle: unknown key; did you mean 'model'?",
+        "task: unknown task, found 'text-clasification'; did you mean 'text-classification'?",
+        "rows.max_failed_share: expected a number from 0 to 1, found 'lots'",
+        "source.kyes: unknown key; did you mean 'keys'?",
+    ):
+        assert sentence in ended.report["message"]
+        assert sentence in ended.said
+
+
+def test_a_missing_source_exits_3(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
+    ended = jobs.score(write_conf(tmp_path), cwd=tmp_path)
+    assert (ended.code, ended.report["error"]) == (3, "SourceError")
+    assert not (tmp_path / "out").exists()
+
+
+def test_past_the_error_budget_it_exits_4_with_the_report(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
+    frame = make_table(spark, "cli_source", [(1, None), (2, "canary-9b1f")])
+    frame.write.format("delta").save(str(tmp_path / "in"))
+    ended = jobs.score(write_conf(tmp_path), cwd=tmp_path)
+    assert (ended.code, ended.report["status"], ended.report["rows"]["unpublished"]) == (4, "budget_exceeded", 2)
+    assert ended.report["failures"][0]["code"] == "null_input"
+    assert "canary-9b1f" not in ended.said + json.dumps(ended.report)
+
+
+def test_a_gpu_that_is_not_there_exits_3(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
+    make_table(spark, "cli_source", [(2, "text")]).write.format("delta").save(str(tmp_path / "in"))
+    ended = jobs.score(write_conf(tmp_path), "--set", "model.device=cuda", cwd=tmp_path)
+    assert (ended.code, ended.report["error"]) == (3, "EnvironmentError_")
+    assert "no GPU is seen by the executor on" in ended.report["message"]

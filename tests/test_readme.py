@@ -1,0 +1,65 @@
+"""What the README says is done as it says it."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import jobs
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from sparkcoil import tasks
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def checkout(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what a checkout has, whose own source table is a part of the quickstart's."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("jobs", "conf"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / ".cache").symlink_to(examples)
+    source = spark.read.parquet(str(examples / "docstrings" / "docstrings.parquet")).limit(60)
+    source.write.format("delta").save(str(folder / "spark-warehouse" / "docstrings"))
+    return folder
+
+
+def test_the_run_file_is_the_one_in_conf() -> None:
+    assert yaml.safe_load(blocks("yaml")[0]) == yaml.safe_load((ROOT / "conf" / "docstrings-topic.yaml").read_text())
+
+
+def test_the_commands_work_one_after_the_other(checkout: Path) -> None:
+    commands = [line for block in blocks("sh")[1:] for line in block.splitlines()]
+    assert len(commands) == 2
+    for command in commands:
+        done = subprocess.run(command, shell=True, cwd=checkout, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_notebook_works(checkout: Path, spark: SparkSession) -> None:
+    jobs.log_model(checkout)
+    code = blocks("python")[0]
+    done = subprocess.run([jobs.command("x")[0], "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("only showing top 3 rows") == 2
+
+
+def test_every_task_is_in_the_table_with_its_inputs_and_options() -> None:
+    for name in tasks.names():
+        line = next(line for line in README.splitlines() if line.startswith(f"| {name} "))
+        task = tasks.load(name)
+        assert all(each.name in line for each in task.inputs)
+        assert all(option in line for option in task.options.model_fields)
+
+
+def test_every_module_is_in_the_tree() -> None:
+    missing = [path.name for path in (ROOT / "lib" / "sparkcoil").glob("*.py") if path.name not in README]
+    assert set(missing) <= {"__init__.py", "cache.py", "errors.py"}
