@@ -27,7 +27,6 @@ def test_fifty_bad_recordings_cost_fifty_rows(spark: SparkSession, audio_model: 
     assert scored.count() == scored.select("id").distinct().count() == 1000
     failed = {row["id"]: (row["error"]["stage"], row["error"]["code"]) for row in scored.where("status = 'failed'").collect()}
     assert failed == {key: ("input", code) for key, _, code in bad}
-    clean, mixed = (
-        spark.table(f"{name}_scored").where("status = 'ok'").select("id", "prediction", "warnings") for name in ("clean", "mixed")
-    )
+    outcome = ["id", "prediction", "warnings"]
+    clean, mixed = (spark.table(f"{name}_scored").where("status = 'ok'").select(outcome) for name in ("clean", "mixed"))
     assert clean.exceptAll(mixed).count() == mixed.exceptAll(clean).count() == 0

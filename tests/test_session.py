@@ -32,7 +32,7 @@ def test_jars_are_resolved_once(tmp_path: Path) -> None:
 
 def test_without_java_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(EnvironmentError_, match="Spark needs Java 17 or newer; install it .* found none in JAVA_HOME="):
+    with pytest.raises(EnvironmentError_, match=r"Spark needs Java 17 or newer; install it .* found none in JAVA_HOME="):
         session.check_java()
 
 
