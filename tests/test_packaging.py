@@ -21,7 +21,7 @@ def test_a_zip_of_the_library_finds_its_tasks(tmp_path: Path) -> None:
         for path in (ROOT / "lib").rglob("*.py"):
             archive.write(path, path.relative_to(ROOT / "lib"))
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'sparkcoil.zip')!r}); import sparkcoil.tasks as t; "
+        f"import sys; sys.path.insert(0, {str(tmp_path / 'sparkcoil.zip')!r}); import sparkcoil, sparkcoil.tasks as t; "
         "print(sparkcoil.__file__, t.names(), t.load('text-classification').name)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

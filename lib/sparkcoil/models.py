@@ -99,7 +99,7 @@ def resolve(uri: str) -> LoggedModel:
     uri = f"models:/{uri}" if uri.startswith("m-") else uri
     try:
         pinned, version = pin(uri)
-        path = fetched(pinned, immutable=pinned.startswith("models:/"))
+        path = fetched(pinned)
     except (MlflowException, OSError) as error:
         raise ModelError(f"model.uri: {uri}: {one_line(error)}{nearest_name(uri)}") from error
     if not (path / "MLmodel").is_file():
@@ -122,25 +122,22 @@ def pin(uri: str) -> tuple[str, str | None]:
     return f"models:/{found.name}/{found.version}", str(found.version)
 
 
-def fetched(uri: str, *, immutable: bool) -> Path:
-    """Return the artifact's files on this machine, downloaded where they are not there; a version is downloaded once."""
+def fetched(uri: str) -> Path:
+    """Return the artifact's files on this machine: where they lie, or where MLflow has downloaded them to."""
     if Path(uri).is_dir():
         return Path(uri).resolve()
-    kept = cache.folder("models") / hashlib.sha256(f"{mlflow.get_tracking_uri()} {uri}".encode()).hexdigest()
-    if immutable and kept.is_dir():
-        return kept
-    found = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-    if not found.is_relative_to(tempfile.gettempdir()):
-        return found.resolve()
-    if not immutable:
-        return found
-    shutil.move(found, kept)
-    return kept
+    return Path(mlflow.artifacts.download_artifacts(artifact_uri=location(uri))).resolve()
+
+
+def location(uri: str) -> str:
+    """Return what MLflow can download; a logged model's own id it finds only by asking where the files lie."""
+    name = uri.removeprefix("models:/")
+    return MlflowClient().get_logged_model(name).artifact_location if name.startswith("m-") else uri
 
 
 def nearest_name(uri: str) -> str:
     """Return a hint at the registered model whose name is nearest to a `models:/` URI's, or nothing."""
-    if not uri.startswith("models:/"):
+    if not uri.startswith("models:/") or uri.startswith("models:/m-"):
         return ""
     try:
         known = [each.name for each in MlflowClient().search_registered_models(max_results=1000)]
