@@ -15,7 +15,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 def pytest_configure(config: pytest.Config) -> None:
     """Make warnings that our own code causes into errors."""
     config.addinivalue_line("filterwarnings", "error:::sparkcoil")
-    config.addinivalue_line("markers", "slow: takes more than half a minute")
 
 
 @pytest.fixture(scope="session")
