@@ -110,4 +110,9 @@ def select_ledger(recorded: DataFrame, keys: Sequence[str], keep: Sequence[str],
 
 def quoted(names: Sequence[str]) -> list[Column]:
     """Return columns by name, whatever characters the names have."""
-    return [F.col("`" + name.replace("`", "``") + "`") for name in names]
+    return [F.col(quote(name)) for name in names]
+
+
+def quote(name: str) -> str:
+    """Return a column's name as SQL takes it, whatever characters it has."""
+    return "`" + name.replace("`", "``") + "`"

@@ -18,6 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from sparkcoil import ledger
 from sparkcoil.config import TargetConfig
 from sparkcoil.errors import TargetError
+from sparkcoil.rows import quote, quoted
 
 STATS = "__stats"
 STAGE = "_sparkcoil"
@@ -124,7 +125,7 @@ def stage(spark: SparkSession, target: Target, frame: DataFrame, *, run_id: str,
 def measure(staged: DataFrame, target: Target) -> Mapping[str, list[dict[str, Any]]]:
     """Return a staged chunk's failures by stage and code, each with the smallest key it has, and its windows' notes."""
     failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
-    example = F.min(F.to_json(F.struct(*(F.col(quote(name)) for name in target.keys)))).alias("example")
+    example = F.min(F.to_json(F.struct(*quoted(target.keys)))).alias("example")
     failures = failed.agg(F.count("*").alias("rows"), example).collect()
     notes = staged.where(F.col(STATS).isNotNull()).select(STATS).collect()
     return {"failures": [row.asDict() for row in failures], "windows": [json.loads(row[STATS]) for row in notes]}
@@ -210,8 +211,3 @@ def file_system(spark: SparkSession, path: str) -> tuple[Any, Any]:
     found = jvm.org.apache.hadoop.fs.Path(path)
     system = found.getFileSystem(spark._jsc.hadoopConfiguration())
     return system, system.makeQualified(found)
-
-
-def quote(name: str) -> str:
-    """Return a column's name as SQL takes it, whatever characters it has."""
-    return "`" + name.replace("`", "``") + "`"
