@@ -21,9 +21,10 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 CLASSES = 14
 VOCABULARY = 6000
 MAX_TOKENS = 128
-STEPS = 1350
-BATCH = 16
-PEAK_LEARNING_RATE = 1.5e-3
+STEPS = 750
+BATCH = 32
+PEAK_LEARNING_RATE = 2e-3
+INITIALIZER_RANGE = 0.05
 LABEL_SMOOTHING = 0.1
 MASKED_SHARE = 0.1
 SEED = 7
@@ -51,11 +52,12 @@ class Training:
 
 
 def train_tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
-    """A lower-casing WordPiece tokenizer learned from the texts."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    """A lower-casing byte-pair tokenizer learned from the texts, the same each time."""
+    # Not WordPiece: its trainer numbers the pieces that go on a word by a randomly seeded hash, and so breaks ties at random.
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=list(SPECIAL_TOKENS.values()), show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=list(SPECIAL_TOKENS.values()), show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", ends)
@@ -72,6 +74,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast, labels: Sequence[str]) -> Be
         intermediate_size=256,
         max_position_embeddings=MAX_TOKENS,
         pad_token_id=tokenizer.pad_token_id,
+        initializer_range=INITIALIZER_RANGE,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
     )
@@ -124,8 +127,8 @@ def fit(model: BertForSequenceClassification, examples: Examples, tokenizer: Pre
         optimizer.zero_grad()
         schedule.step()
         recent += loss.item()
-        if step % 150 == 0:
-            sys.stderr.write(f"step {step} of {STEPS}: loss {recent / 150:.3f}\n")
+        if step % 75 == 0:
+            sys.stderr.write(f"step {step} of {STEPS}: loss {recent / 75:.3f}\n")
             recent = 0.0
 
 

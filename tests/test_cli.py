@@ -1,6 +1,7 @@
 """The scoring job as a process: its exit codes, and the JSON on its last line."""
 
 import json
+import sys
 from pathlib import Path
 
 import jobs
@@ -48,6 +49,23 @@ def test_past_the_error_budget_it_exits_4_with_the_report(spark: SparkSession, t
     assert (ended.code, ended.report["status"], ended.report["rows"]["unpublished"]) == (4, "budget_exceeded", 2)
     assert ended.report["failures"][0]["code"] == "null_input"
     assert "canary-9b1f" not in ended.said + json.dumps(ended.report)
+
+
+def test_the_second_run_starts_no_python_worker_and_commits_nothing(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
+    make_table(spark, "cli_source", [(i, f"text {i}") for i in range(20)]).write.format("delta").save(str(tmp_path / "in"))
+    python, started = tmp_path / "python", tmp_path / "started"
+    python.write_text(f'#!/bin/sh\necho "$@" >>{started}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    conf = write_conf(tmp_path)
+    first = jobs.score(conf, cwd=tmp_path, PYSPARK_PYTHON=str(python))
+    assert (first.code, first.report["rows"]["ok"]) == (0, 20)
+    assert "pyspark.daemon" in started.read_text()
+    started.unlink()
+    commits = sorted((tmp_path / "out" / "_delta_log").glob("*.json"))
+    second = jobs.score(conf, cwd=tmp_path, PYSPARK_PYTHON=str(python))
+    assert (second.code, second.report["status"], second.report["rows"]["due"]) == (0, "nothing_due", 0)
+    assert not started.exists()
+    assert sorted((tmp_path / "out" / "_delta_log").glob("*.json")) == commits
 
 
 def test_a_gpu_that_is_not_there_exits_3(spark: SparkSession, text_model: str, tmp_path: Path) -> None:

@@ -87,6 +87,11 @@ class RowError(Exception):
         self.retryable = retryable
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, without the plan or the stack that follows it."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known name, or the known names if none is near."""
     candidates = sorted(known)

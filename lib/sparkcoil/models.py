@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 import sparkcoil
 from sparkcoil import cache, scorer, tasks
-from sparkcoil.errors import ConfigError, ModelError, did_you_mean
+from sparkcoil.errors import ConfigError, ModelError, did_you_mean, first_line
 from sparkcoil.scorer import Spec
 from sparkcoil.tasks import Task
 
@@ -101,7 +101,7 @@ def resolve(uri: str) -> LoggedModel:
         pinned, version = pin(uri)
         path = fetched(pinned)
     except (MlflowException, OSError) as error:
-        raise ModelError(f"model.uri: {uri}: {one_line(error)}{nearest_name(uri)}") from error
+        raise ModelError(f"model.uri: {uri}: {first_line(error)}{nearest_name(uri)}") from error
     if not (path / "MLmodel").is_file():
         raise ModelError(f"model.uri: {uri}: expected an MLflow model, found no MLmodel file there")
     return LoggedModel(pinned, version, path)
@@ -145,11 +145,6 @@ def nearest_name(uri: str) -> str:
         return ""
     name = uri.removeprefix("models:/").split("@")[0].split("/")[0]
     return "" if name in known else did_you_mean(name, known)
-
-
-def one_line(error: Exception) -> str:
-    """Return an exception's first line."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def check(model: LoggedModel, task: Task) -> None:

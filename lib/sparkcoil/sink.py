@@ -17,7 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkcoil import ledger
 from sparkcoil.config import TargetConfig
-from sparkcoil.errors import TargetError
+from sparkcoil.errors import TargetError, first_line
 from sparkcoil.rows import quote, quoted
 
 STATS = "__stats"
@@ -68,7 +68,7 @@ def opened(spark: SparkSession, target: Target) -> DeltaTable:
     try:
         return DeltaTable.forName(spark, target.table) if target.table else DeltaTable.forPath(spark, str(target.path))
     except PySparkException as error:
-        raise TargetError(f"target: {target.name}: expected a Delta table; {str(error).strip().splitlines()[0]}") from error
+        raise TargetError(f"target: {target.name}: expected a Delta table; {first_line(error)}") from error
 
 
 def check(spark: SparkSession, target: Target) -> None:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, MapType, StructType, VariantType
 
 from sparkcoil.config import SourceConfig
-from sparkcoil.errors import SourceError, did_you_mean
+from sparkcoil.errors import SourceError, did_you_mean, first_line
 from sparkcoil.tasks import Task
 
 
@@ -31,7 +31,7 @@ def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
         frame = read(spark, source, version)
         return PinnedSource(name, version, frame.where(source.where) if source.where else frame)
     except PySparkException as error:
-        raise SourceError(f"source: {name}: {reason(error)}{nearest_table(spark, source)}") from error
+        raise SourceError(f"source: {name}: {first_line(error)}{nearest_table(spark, source)}") from error
 
 
 def delta_version(spark: SparkSession, source: SourceConfig) -> int | None:
@@ -62,11 +62,6 @@ def read(spark: SparkSession, source: SourceConfig, version: int | None) -> Data
         return reader.table(source.table)
     reader = reader.option("header", True) if source.format == "csv" else reader
     return reader.format(str(source.format)).load(str(source.path))
-
-
-def reason(error: PySparkException) -> str:
-    """Return the first line of what Spark says, without the query plan that follows it."""
-    return str(error).strip().splitlines()[0]
 
 
 def nearest_table(spark: SparkSession, source: SourceConfig) -> str:
@@ -102,7 +97,7 @@ def input_columns(frame: DataFrame, columns: Mapping[str, str], task: Task) -> t
             types[name] = frame.select(inputs[name].alias(name)).schema[name].dataType
         except AnalysisException as error:
             hint = did_you_mean(expression, frame.columns)
-            problems.append(f"source.columns.{name}: {expression!r} is no column or expression of the source ({reason(error)}){hint}")
+            problems.append(f"source.columns.{name}: {expression!r} is no column or expression of the source ({first_line(error)}){hint}")
             continue
         if types[name].typeName() not in accepted[name]:
             found = types[name].simpleString()

@@ -35,16 +35,7 @@ class Encoder:
     exact_lengths: bool = False
 
     def prepare(self, items: Sequence[str | tuple[str, str]]) -> list[Prepared | RowError]:
-        """Return the token ids of every text, cut to what the model reads, or the row's failure."""
-        try:
-            return self._tokenized(items)
-        except Exception as error:
-            if len(items) > 1:
-                middle = len(items) // 2
-                return [*self.prepare(items[:middle]), *self.prepare(items[middle:])]
-            return [RowError("input", "untokenizable", f"the tokenizer raised {type(error).__name__}")]
-
-    def _tokenized(self, items: Sequence[str | tuple[str, str]]) -> list[Prepared | RowError]:
+        """Return the token ids of every text, cut to what the model reads, or the failure of a text too long."""
         texts = [each if isinstance(each, str) else each[0] for each in items]
         pairs = [each[1] for each in items if not isinstance(each, str)]
         encoded = self.tokenizer(texts, pairs or None, truncation=True, max_length=self.max_length)
