@@ -40,7 +40,7 @@ SHOUT = Task(
     options=ShoutOptions,
     engine="encoder",
     heads=("ForShouting",),
-    read=lambda row: (row["text"], ()),
+    read=lambda row, options: (row["text"], ()),
     write=lambda outputs, facts, options: [{"text": each} for each in outputs],
 )
 

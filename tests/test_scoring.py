@@ -26,7 +26,7 @@ def trip(text: str, stage: str) -> None:
         raise ValueError(f"{SECRET}: {text}")
 
 
-def read(row: Row) -> tuple[str, tuple[str, ...]]:
+def read(row: Row, options: Options) -> tuple[str, tuple[str, ...]]:
     text = decode_text(row["text"], "text")
     trip(text, "read")
     return text, () if text.strip() else ("blank_input",)

@@ -75,7 +75,7 @@ class Scoring:
 
     def _score_distinct(self, rows: Sequence[Row], stats: Stats) -> list[Record]:
         with stats.timed("read"):
-            read = [attempted(self.task.read, row) for row in rows]
+            read = [attempted(self.task.read, row, self.options) for row in rows]
         with stats.timed("prepare"):
             prepared = self._prepared([item if isinstance(item, RowError) else item[0] for item in read])
         with stats.timed("forward"):
@@ -114,10 +114,10 @@ def identity(row: Row) -> Hashable:
     return tuple((name, cell if isinstance(cell, PLAIN_CELLS) else pickle.dumps(cell)) for name, cell in sorted(row.items()))
 
 
-def attempted(function: Callable[[Row], Any], row: Row) -> Any:
+def attempted(function: Callable[[Row, Options], Any], row: Row, options: Options) -> Any:
     """Return the function's result for a row, or the RowError that it raised; any other exception is the row's too."""
     try:
-        return function(row)
+        return function(row, options)
     except Exception as error:
         return failure(error, "input", "unreadable", "reading the row")
 

@@ -90,4 +90,4 @@ def test_a_recording_over_the_limit_is_failed(artifact: Path) -> None:
 
 def test_null_is_failed() -> None:
     with pytest.raises(RowError, match="audio is NULL"):
-        TASK.read({"audio": None})
+        TASK.read({"audio": None}, SpeechRecognitionOptions())

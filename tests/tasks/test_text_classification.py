@@ -97,13 +97,13 @@ def test_a_text_of_a_megabyte_is_scored(artifact: Path) -> None:
 
 def test_invalid_utf8_is_failed_without_its_content(artifact: Path) -> None:
     with pytest.raises(RowError, match="not valid UTF-8 at byte 3") as caught:
-        TASK.read({"text": b"abc\xff\xfe"})
+        TASK.read({"text": b"abc\xff\xfe"}, TextClassificationOptions())
     assert caught.value.code == "invalid_encoding"
 
 
 def test_a_null_pair_is_failed() -> None:
     with pytest.raises(RowError, match="text_pair is NULL"):
-        TASK.read({"text": b"a", "text_pair": None})
+        TASK.read({"text": b"a", "text_pair": None}, TextClassificationOptions())
 
 
 def test_top_k_keeps_the_best_labels() -> None:

@@ -4,8 +4,8 @@ Knows nothing of Spark or MLflow.
 """
 
 import importlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,10 +43,16 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in which number format a model is loaded: a torch device and a torch dtype by their names."""
+    """Where and how a model is loaded: a torch device and a torch dtype by their names, and what the run file adds to that.
+
+    `trust` names what of the artifact may run code: `remote_code`, `pickle`.
+    """
 
     device: str
     dtype: str
+    attn_implementation: str | None = None
+    load_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    trust: tuple[str, ...] = ()
 
 
 def load(name: str, artifact: Path, options: Options, placement: Placement) -> Engine:

@@ -101,14 +101,14 @@ class Ctc:
 
 def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
     """Return the speech model of an artifact with its feature extractor and tokenizer."""
-    feature_extractor = checkpoint.load_feature_extractor(artifact)
+    feature_extractor = checkpoint.load_feature_extractor(artifact, placement)
     model = checkpoint.load_model(artifact, "AutoModelForCTC", placement)
     rate = feature_extractor.sampling_rate
     seconds = CPU_SECONDS if placement.device == "cpu" else GPU_SECONDS
     return Ctc(
         feature_extractor,
         model,
-        checkpoint.load_tokenizer(artifact),
+        checkpoint.load_tokenizer(artifact, placement),
         max_seconds=options.max_seconds,
         with_words=options.return_timestamps == "word",
         facts={},

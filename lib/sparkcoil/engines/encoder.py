@@ -66,7 +66,7 @@ class Encoder:
 
 def load(artifact: Path, options: Any, placement: Placement) -> Encoder:
     """Return the encoder of an artifact, with its labels and the number of tokens that it can read."""
-    tokenizer = checkpoint.load_tokenizer(artifact)
+    tokenizer = checkpoint.load_tokenizer(artifact, placement)
     model = checkpoint.load_model(artifact, "AutoModelForSequenceClassification", placement)
     tokenizer.truncation_side = "left" if options.truncation == "truncate_left" else "right"
     budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET

@@ -5,6 +5,7 @@ A task says what goes in and what comes out; an engine says how it is computed. 
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +43,10 @@ class Task:
     """A task as a value: its inputs, its prediction type, its options, and the way in and out of its engine.
 
     `read` turns one row's inputs into an item for the engine, with warnings, and raises RowError for one it cannot read.
+    Inputs named like an option of the task hold that option's value for the row.
     `write` turns what the engine returned for a batch into one prediction, or RowError, for each of its rows.
     `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs.
+    `pattern` matches further names of the task; its named groups are options that such a name implies.
     """
 
     name: str
@@ -52,9 +55,10 @@ class Task:
     options: type[Options]
     engine: str
     heads: tuple[str, ...]
-    read: Callable[[Row], tuple[Any, tuple[str, ...]]]
+    read: Callable[[Row, Any], tuple[Any, tuple[str, ...]]]
     write: Callable[[Sequence[Any], Facts, Any], list[Prediction | RowError]]
     aliases: tuple[str, ...] = ()
+    pattern: str | None = None
 
 
 def decode_text(cell: bytes | None, name: str) -> str:
@@ -74,16 +78,22 @@ def module_names() -> tuple[str, ...]:
 
 def names() -> tuple[str, ...]:
     """Return the names of all tasks, without importing any."""
-    return tuple(name.replace("_", "-") for name in module_names())
+    return tuple(name.replace("llm_v1_", "llm/v1/").replace("_", "-") for name in module_names())
 
 
 def load(name: str) -> Task:
     """Return the task of that name or alias; raises ModelError naming the nearest one that exists."""
-    module = name.replace("-", "_")
+    module = name.replace("/", "_").replace("-", "_")
     if module in module_names():
         task: Task = importlib.import_module(f"{__name__}.{module}").TASK
         return task
     for candidate in map(load, names()):
-        if name in candidate.aliases:
+        if name in candidate.aliases or implied_options(candidate, name) is not None:
             return candidate
     raise ModelError(f"task {name!r} is not one that sparkcoil scores{did_you_mean(name, names())}")
+
+
+def implied_options(task: Task, name: str) -> Mapping[str, str] | None:
+    """Return the options that one of a task's further names implies, None where it is no such name."""
+    match = re.fullmatch(task.pattern, name) if task.pattern else None
+    return match.groupdict() if match else None

@@ -16,7 +16,7 @@ class SpeechRecognitionOptions(Options):
     max_seconds: float = Field(default=600.0, gt=0, description="a longer recording is failed, since it is transcribed in one piece")
 
 
-def read(row: Row) -> tuple[bytes, tuple[str, ...]]:
+def read(row: Row, options: SpeechRecognitionOptions) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of the encoded recording."""
     if row["audio"] is None:
         raise RowError("input", "null_input", "audio is NULL")

@@ -24,7 +24,7 @@ class TextClassificationOptions(Options):
     max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
 
 
-def read(row: Row) -> tuple[str | tuple[str, str], tuple[str, ...]]:
+def read(row: Row, options: TextClassificationOptions) -> tuple[str | tuple[str, str], tuple[str, ...]]:
     """Return the text, or the pair of texts where `text_pair` is given, with a warning for a blank text."""
     text = decode_text(row["text"], "text")
     warnings = () if text.strip() else ("blank_input",)
