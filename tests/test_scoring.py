@@ -1,7 +1,7 @@
 """Windows of rows scored by a toy task on a toy engine: one record for every row, whatever happens to its neighbours."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Prepared
+from sparkcoil.engines import Parts, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.scoring import Record, Scoring, Stats, identity
 from sparkcoil.tasks import Input, Options, Prediction, Row, Task, decode_text
@@ -253,3 +253,56 @@ def test_long_arrays_that_differ_in_the_middle_are_different_rows() -> None:
     click[2500] = 1
     assert identity({"audio": silence}) == identity({"audio": silence.copy()})
     assert identity({"audio": silence}) != identity({"audio": click})
+
+
+@dataclass
+class Worded(Upper):
+    """Puts texts in capitals word by word, each word an input of its own."""
+
+    def prepare(self, items: Sequence[str]) -> list[Prepared | Parts | RowError]:
+        return [Parts(tuple(Prepared(word, len(word)) for word in each.split()), ("worded",)) for each in items]
+
+
+def write_joined(outputs: Sequence[list[str]], facts: Mapping[str, Any], options: Options) -> list[Prediction | RowError]:
+    return [{"text": " ".join(each)} for each in outputs]
+
+
+def worded() -> Scoring:
+    engine = Worded()
+    return Scoring(replace(SHOUT, write=write_joined), engine, Options(), engine.budget)
+
+
+def test_the_parts_of_a_row_come_back_together_in_their_order() -> None:
+    records, _ = worded().score(rows("a bbbb ccc", "dd", "eeee f"))
+    assert told(records) == ["A BBBB CCC", "DD", "EEEE F"]
+    assert {each.warnings for each in records} == {("worded",)}
+
+
+def test_parts_of_all_rows_share_batches_sorted_by_length() -> None:
+    one = worded()
+    one.score(rows("a bbbb ccc", "dd", "eeee f"))
+    assert one.engine.batches == [["bbbb", "eeee", "ccc", "dd"], ["a", "f"]]
+
+
+def test_a_part_that_fails_fails_its_row_alone() -> None:
+    records, _ = worded().score(rows("a forward b", "c d", "nan", "e forward! nan"))
+    assert told(records) == [("output", "forward"), "C D", ("output", "non_finite"), ("model", "model_error")]
+    assert records[0].warnings == ()
+
+
+def test_stats_count_parts_as_inputs_and_rows_as_rows() -> None:
+    one = worded()
+    _, stats = one.score(rows("a bbbb ccc", "a bbbb ccc", "dd", None))
+    assert (stats.rows, stats.computed_rows, stats.forwards) == (4, 3, len(one.engine.batches))
+    assert (stats.useful, stats.computed, stats.units) == (10, 4 * 4, 5.0)
+
+
+def test_a_row_without_parts_is_handed_an_empty_list() -> None:
+    assert told(worded().score(rows("", "a"))[0]) == ["", "A"]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.sampled_from(["a", "bb", "forward", "nan"]), max_size=5), max_size=12))
+def test_rows_of_parts_do_not_depend_on_their_neighbours(texts: list[list[str]]) -> None:
+    together = [" ".join(each) for each in texts]
+    assert told(worded().score(rows(*together))[0]) == [told(worded().score(rows(each))[0])[0] for each in together]

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from sparkcoil import batching
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Engine, Prepared
+from sparkcoil.engines import Engine, Parts, Prepared
 from sparkcoil.errors import RowError, Stage
 from sparkcoil.tasks import Options, Prediction, Row, Task
 
@@ -84,11 +85,12 @@ class Scoring:
             written = self._written(outputs)
         return [record(*each) for each in zip(read, prepared, written, strict=True)]
 
-    def _prepared(self, items: Sequence[Any]) -> list[Prepared | RowError]:
+    def _prepared(self, items: Sequence[Any]) -> list[Prepared | Parts | RowError]:
         return spread(items, guarded(self.engine.prepare, "input", "unpreparable", "preparing the row"))
 
-    def _forwarded(self, prepared: Sequence[Prepared | RowError], stats: Stats) -> list[Any]:
-        def forward(inputs: Sequence[Prepared]) -> list[Any]:
+    def _forwarded(self, prepared: Sequence[Prepared | Parts | RowError], stats: Stats) -> list[Any]:
+        def forward(rows: Sequence[Prepared | Parts]) -> list[Any]:
+            inputs = [part for row in rows for part in (row.parts if isinstance(row, Parts) else (row,))]
             lengths = [each.length for each in inputs]
             outcome = batching.run(inputs, lengths, self.engine.forward, self.budget, exact=self.engine.exact_lengths)
             self.budget = outcome.budget
@@ -97,7 +99,8 @@ class Scoring:
             stats.useful += outcome.tally.useful
             stats.units += sum(lengths) / self.engine.per_unit
             stats.out_of_memory += outcome.tally.out_of_memory
-            return outcome.results
+            results = iter(outcome.results)
+            return [gathered(row, results) for row in rows]
 
         return spread(prepared, forward)
 
@@ -149,6 +152,14 @@ def failure(error: Exception, stage: Stage, code: str, doing: str) -> RowError:
     if isinstance(error, RowError):
         return error
     return RowError(stage, code, f"{doing} raised {type(error).__name__}", retryable=batching.is_out_of_memory(error))
+
+
+def gathered(row: Prepared | Parts, results: Iterator[Any]) -> Any:
+    """Return a row's own of the results: the next one, or for parts a list of the next ones, or the error of the first that failed."""
+    if isinstance(row, Prepared):
+        return next(results)
+    mine = list(islice(results, len(row.parts)))
+    return next((each for each in mine if isinstance(each, RowError)), mine)
 
 
 def spread(items: Sequence[Any], function: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:

@@ -23,9 +23,21 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
 
-class Engine(Protocol):
-    """A loaded model: `prepare` makes its inputs, `forward` runs one batch of them and gives one result for each.
+@dataclass(frozen=True)
+class Parts:
+    """One row that became several inputs, such as the strides of a long text: the task is handed their results as one list.
 
+    Only the warnings here are the row's. A part that fails fails the row.
+    """
+
+    parts: tuple[Prepared, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """A loaded model: `prepare` makes a row's inputs, `forward` runs one batch of them and gives one result for each.
+
+    A batch may hold inputs of any rows: all parts of a window's rows are sorted and batched together.
     `unit` names what throughput is counted in; `length / per_unit` is an input's amount of it.
     With `exact_lengths`, padding would change results, so that only inputs of equal length share a batch.
     """
@@ -36,7 +48,7 @@ class Engine(Protocol):
     exact_lengths: bool
     budget: Budget
 
-    def prepare(self, items: Sequence[Any]) -> list[Prepared | RowError]: ...
+    def prepare(self, items: Sequence[Any]) -> Sequence[Prepared | Parts | RowError]: ...
 
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]: ...
 
@@ -52,7 +64,7 @@ class Placement:
     dtype: str
     attn_implementation: str | None = None
     load_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    trust: tuple[str, ...] = ()
+    trust: Sequence[str] = ()
 
 
 def load(name: str, artifact: Path, options: Options, placement: Placement) -> Engine:
