@@ -8,7 +8,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,7 +24,12 @@ Prediction = dict[str, Any]
 
 
 class Options(BaseModel):
-    """Inference options of a task; each task extends it with fields under their Hugging Face names."""
+    """Inference options of a task; each task extends it with fields under their Hugging Face names.
+
+    In a group of `exclusive` options, one that is set puts the others out, such as `max_length` and `max_new_tokens`.
+    """
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,6 +51,7 @@ class Task:
     Inputs named like an option of the task hold that option's value for the row.
     `write` turns what the engine returned for a batch into one prediction, or RowError, for each of its rows.
     `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs.
+    `parts` are what a model needs beside its weights.
     `pattern` matches further names of the task; its named groups are options that such a name implies.
     """
 
@@ -59,6 +65,7 @@ class Task:
     write: Callable[[Sequence[Any], Facts, Any], list[Prediction | RowError]]
     aliases: tuple[str, ...] = ()
     pattern: str | None = None
+    parts: tuple[str, ...] = ("tokenizer",)
 
 
 def decode_text(cell: bytes | None, name: str) -> str:

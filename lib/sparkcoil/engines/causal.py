@@ -1,0 +1,91 @@
+"""Decoder-only models such as GPT-2, Llama and Qwen: a prompt, or a conversation in the model's chat template, is continued."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+
+from sparkcoil import checkpoint, decoding
+from sparkcoil.batching import Budget
+from sparkcoil.decoding import CPU_BUDGET, GPU_BUDGET, Decoder, Prompt
+from sparkcoil.engines import Placement, Prepared
+from sparkcoil.errors import ModelError, RowError
+from sparkcoil.generation import Generated, Request
+from sparkcoil.tasks import Facts
+
+
+@dataclass
+class Causal:
+    """A tokenizer with its model; `forward` gives what was generated for each request."""
+
+    tokenizer: Any
+    model: Any
+    decoder: Decoder
+    positions: int
+    facts: Facts
+    budget: Budget
+    unit: str = "tokens"
+    per_unit: float = 1.0
+    exact_lengths: bool = False
+
+    def prepare(self, items: Sequence[Request]) -> list[Prepared | RowError]:
+        """Return the token ids of every prompt, cut to what leaves room for new ones, or the row's failure."""
+        return [self._one(request) for request in items]
+
+    def _one(self, request: Request) -> Prepared | RowError:
+        options = request.options
+        try:
+            text = self._rendered(request)
+            limit = min(self.positions - self._reserved(options), options.max_input_length or self.tokenizer.model_max_length)
+            ids, cut = decoding.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
+            ids = ids or self._start()
+            plan = decoding.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
+        except RowError as error:
+            return error
+        return Prepared(Prompt(request, text, ids, plan), len(ids), ("truncated",) if cut else ())
+
+    def _rendered(self, request: Request) -> str:
+        if isinstance(request.content, str):
+            return request.content
+        try:
+            text = self.tokenizer.apply_chat_template([*map(dict, request.content)], tokenize=False, add_generation_prompt=True)
+        except TemplateError:
+            raise RowError(
+                "input", "bad_messages", "the model's chat template refuses the messages, such as for the order of roles"
+            ) from None
+        return str(text)
+
+    def _reserved(self, options: Any) -> int:
+        # At most half of the positions: a larger `max_new_tokens` is a bound, for which no prompt should be cut to nothing.
+        asked = options.new_tokens() or (1 if options.max_length else self.decoder.max_new_tokens)
+        return int(min(asked, self.positions // 2))
+
+    def _start(self) -> tuple[int, ...]:
+        first = self.tokenizer.bos_token_id
+        return (first,) if first is not None else (self.decoder.eos or (self.decoder.pad,))[:1]
+
+    @torch.inference_mode()
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
+        """Return what was generated for each prompt."""
+        return decoding.generate(self.decoder, batch)
+
+
+def load(artifact: Path, options: Any, placement: Placement) -> Causal:
+    """Return the model of an artifact with its tokenizer; raises ModelError for a conversation without a chat template."""
+    tokenizer = checkpoint.load_tokenizer(artifact, placement)
+    if options.chat and not tokenizer.chat_template:
+        raise ModelError(
+            "the model's tokenizer has no chat template: set `tokenizer.chat_template` and log the model again, or use task text-generation"
+        )
+    model = checkpoint.load_model(artifact, "AutoModelForCausalLM", placement)
+    return Causal(
+        tokenizer,
+        model,
+        decoding.decoder(model, tokenizer),
+        positions=decoding.positions(model.config, "decoder"),
+        facts={"model": type(model).__name__},
+        budget=CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET,
+    )
