@@ -34,6 +34,7 @@ TASK = Task(
     prediction="text STRING, duration DOUBLE, words ARRAY<STRUCT<word: STRING, start: DOUBLE, end: DOUBLE>>",
     options=SpeechRecognitionOptions,
     engine="ctc",
+    parts=("feature_extractor", "tokenizer"),
     heads=("ForCTC",),
     read=read,
     write=write,

@@ -1,0 +1,57 @@
+"""What a single value of a run file may be: one annotated type for each kind, with the words for what is expected."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema
+
+from sparkcoil.problems import expected
+
+DtypeName = Literal["auto", "fastest", "float32", "bfloat16", "float16"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+AttentionName = Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
+FormatName = Literal["delta", "parquet", "json", "csv", "text", "orc", "binaryFile"]
+KEYWORDS = "device_map, max_memory, id2label, label2id, num_labels, problem_type"
+
+NOT_BLANK = r"\S"
+# Names reach SQL, so they are names and nothing else: one to three parts, each a word or backquoted.
+TABLE_NAME = r"^(?:[A-Za-z0-9_]+|`[^`]+`)(?:\.(?:[A-Za-z0-9_]+|`[^`]+`)){0,2}$"
+
+Text = Annotated[str, Field(pattern=NOT_BLANK), expected("text")]
+Column = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name")]
+Expression = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name or SQL expression")]
+Query = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL query")]
+Condition = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL condition")]
+TableName = Annotated[str, Field(pattern=TABLE_NAME), expected("a table name of one to three parts, each a word or in backquotes")]
+Count = Annotated[int, Field(gt=0), expected("a whole number above 0")]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number of seconds above 0")]
+Version = Annotated[int, Field(ge=0), expected("a table version, a whole number from 0")]
+Flag = StrictBool
+Dtype = Annotated[DtypeName, expected("a dtype", get_args(DtypeName))]
+Device = Annotated[DeviceName, expected("a device", get_args(DeviceName))]
+Attention = Annotated[AttentionName, expected("an attention implementation", get_args(AttentionName))]
+Format = Annotated[FormatName, expected("a format", get_args(FormatName))]
+Trust = Annotated[tuple[Literal["remote_code", "pickle"], ...], expected("a list of remote_code and pickle")]
+Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
+
+
+def as_setting(value: Any) -> Any:
+    """Return a bool or a number as Spark spells it in a setting, anything else unchanged."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if isinstance(value, int | float) else value
+
+
+def known_keywords(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return arguments of from_pretrained that are ours to pass on; raises ValueError for any other."""
+    if not set(given) <= set(KEYWORDS.split(", ")):
+        raise ValueError
+    return given
+
+
+Keywords = Annotated[Mapping[str, Any], AfterValidator(known_keywords), expected("a mapping with keys among " + KEYWORDS)]
+Setting = Annotated[
+    str,
+    expected("text, a number, true or false"),
+    BeforeValidator(as_setting),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]

@@ -1,0 +1,57 @@
+"""fill-mask: a text with a mask gets the likeliest tokens for its place."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from sparkcoil.errors import RowError
+from sparkcoil.prompts import PromptTemplate, fill_template
+from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+
+
+class FillMaskOptions(Options):
+    """How many tokens are kept, which ones count, and what happens to a text longer than the model can read."""
+
+    top_k: int = Field(default=5, ge=1, description="keep the best k tokens in `candidates`")
+    targets: tuple[str, ...] = Field(default=(), description="the only tokens that count; any by default")
+    prompt_template: PromptTemplate | None = Field(default=None, description="text with `{prompt}` where the row's text goes")
+    truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
+        default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
+    )
+    max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def listed(cls, value: Any) -> Any:
+        """Return a single target as a list."""
+        return (value,) if isinstance(value, str) else value
+
+
+def read(row: Row, options: FillMaskOptions) -> tuple[str, tuple[str, ...]]:
+    """Return the text, in its template where there is one, with a warning for a blank text."""
+    text = decode_text(row["text"], "text")
+    warnings = () if text.strip() else ("blank_input",)
+    return fill_template(options.prompt_template, text), warnings
+
+
+def write(texts: Sequence[Sequence[Any]], facts: Facts, options: FillMaskOptions) -> list[Prediction | RowError]:
+    """Return each text's candidates for its first mask, best first; its other masks stay as they are."""
+    return [prediction([{"token": each.token, "sequence": each.sequence, "score": each.score} for each in text]) for text in texts]
+
+
+def prediction(candidates: Sequence[dict[str, Any]]) -> Prediction:
+    """Return one row's prediction."""
+    return {**candidates[0], "candidates": candidates}
+
+
+TASK = Task(
+    name="fill-mask",
+    inputs=(Input("text", ("string",)),),
+    prediction="token STRING, sequence STRING, score DOUBLE, candidates ARRAY<STRUCT<token: STRING, sequence: STRING, score: DOUBLE>>",
+    options=FillMaskOptions,
+    engine="masks",
+    heads=("ForMaskedLM", "ForPreTraining", "WithLMHeadModel"),
+    read=read,
+    write=write,
+)

@@ -1,0 +1,50 @@
+"""llm/v1/embeddings: a text gets its embedding, also as the OpenAI response to a request for it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sparkcoil.errors import RowError
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
+from sparkcoil.tasks.feature_extraction import TASK as FEATURE_EXTRACTION
+from sparkcoil.tasks.feature_extraction import EmbeddingOptions, embedded_text
+
+DATA = "ARRAY<STRUCT<object: STRING, index: INT, embedding: ARRAY<FLOAT>>>"
+USAGE = "STRUCT<prompt_tokens: INT, total_tokens: INT>"
+
+
+def read(row: Row, options: EmbeddingOptions) -> tuple[str, tuple[str, ...]]:
+    """Return the text, which is the input `input` or `text`; raises RowError where neither is mapped to a column."""
+    name = "input" if "input" in row else "text"
+    if name not in row:
+        raise RowError("input", "missing_input", "neither input nor text is mapped to a column")
+    return embedded_text(decode_text(row[name], name), options)
+
+
+def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:
+    """Return each text's vector, the number of its tokens, and both in OpenAI's shape."""
+    return [
+        {"embedding": each.vector, "prompt_tokens": each.tokens, "response": response(each.vector, each.tokens, facts["model"])}
+        for each in embeddings
+    ]
+
+
+def response(vector: Any, tokens: int, model: str) -> dict[str, Any]:
+    """Return what OpenAI's API answers to a request with one text."""
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": vector}],
+        "model": model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+TASK = Task(
+    name="llm/v1/embeddings",
+    inputs=(Input("input", ("string",), required=False), Input("text", ("string",), required=False)),
+    prediction=f"embedding ARRAY<FLOAT>, prompt_tokens INT, response STRUCT<object: STRING, data: {DATA}, model: STRING, usage: {USAGE}>",
+    options=EmbeddingOptions,
+    engine=FEATURE_EXTRACTION.engine,
+    heads=FEATURE_EXTRACTION.heads,
+    read=read,
+    write=write,
+)
