@@ -30,6 +30,7 @@ setup(
         "typer>=0.12",
     ],
     extras_require={
+        "text": ["jinja2>=3.1", "sentencepiece>=0.2"],
         "peft": ["peft>=0.17,<0.22"],
         "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
         "test": ["pytest>=8", "hypothesis", "chispa", "deltalake", "jiwer", "mypy", "ruff", "pandas-stubs", "types-PyYAML"],

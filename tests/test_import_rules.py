@@ -10,9 +10,9 @@ import pytest
 import sparkcoil
 
 LIB = Path(sparkcoil.__file__).parent
-PLAIN = ("errors", "config", "problems", "runfile", "ledger", "batching", "scoring", "report", "tasks/")
-SPARK_FREE = ("engines/", "media", "checkpoint", *PLAIN)
-MLFLOW = ("models", "selection", "udf", "tracking", "registry")
+PLAIN = ("errors", "config", "fields", "problems", "runfile", "ledger", "batching", "scoring", "report", "artifact", "options", "fitness", "gate", "generation", "prompts", "tasks/")
+SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "steps", *PLAIN)
+MLFLOW = ("models", "udf", "tracking", "registry", "signature")
 
 
 def modules() -> dict[str, set[str]]:

@@ -1,23 +1,96 @@
 """Loads the parts of a logged transformers artifact: from local files, and running code of theirs only where that is trusted."""
 
+import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import safe_open
 
 from sparkcoil.engines import Placement
+from sparkcoil.errors import ModelError
+
+ADAPTER = "peft"
+# MLflow stores an adapter's base as PEFT has wrapped it. Loaded under those names, its layers would start at random, silently.
+UNWRAPPED = {r"\.base_layer\.": ".", r"\.original_module\.": "."}
+# The layers that PEFT trains and stores whole, by what transformers calls a classification head.
+HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight")
 
 
 def load_model(artifact: Path, auto_class: str, placement: Placement) -> Any:
-    """Return the model of an artifact in evaluation mode on its device, in its dtype (`auto`: as it was saved)."""
+    """Return the model of an artifact in evaluation mode on its device, in its dtype (`auto`: as it was saved).
+
+    An adapter is merged into its base where that is exact. Raises ModelError where weights are missing from the checkpoint,
+    which transformers would start at random.
+    """
+    refuse_quantised(artifact, placement)
+    adapter = artifact / ADAPTER
+    is_adapter = (adapter / "adapter_config.json").is_file()
+    given = loading(placement)
+    stored = stored_weights(adapter) if is_adapter else {}
+    if is_adapter:
+        # The base's own head may be of another size: the adapter's takes its place.
+        given = {"key_mapping": UNWRAPPED, "ignore_mismatched_sizes": True, **head_size(stored), **given}
+    loader = getattr(transformers, auto_class)
+    model, found = loader.from_pretrained(artifact / "model", output_loading_info=True, **given, **allowed(placement))
+    replaced = {each[0] for each in found["mismatched_keys"]}
+    refuse_missing((set(found["missing_keys"]) | replaced) - set(stored), model)
+    if is_adapter:
+        model = adapted(model, adapter)
+    return model.eval() if "device_map" in given else model.eval().to(placement.device)
+
+
+def refuse_quantised(artifact: Path, placement: Placement) -> None:
+    """Pass unless the checkpoint is quantised and there is no GPU to run it on; raises ModelError."""
+    config = json.loads((artifact / "model" / "config.json").read_text())
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method and placement.device == "cpu":
+        raise ModelError(f"the checkpoint is quantised ({method}), which needs a GPU, and none is seen here; log it as it was before")
+
+
+def loading(placement: Placement) -> dict[str, Any]:
+    """Return what from_pretrained is told of number format, attention and trust, and what the run file adds."""
     given: dict[str, Any] = {"dtype": "auto" if placement.dtype == "auto" else getattr(torch, placement.dtype), **placement.load_kwargs}
     if placement.attn_implementation:
         given["attn_implementation"] = placement.attn_implementation
-    loader = getattr(transformers, auto_class)
-    safetensors = None if "pickle" in placement.trust else True
-    model = loader.from_pretrained(artifact / "model", use_safetensors=safetensors, **given, **allowed(placement))
-    return model.eval().to(placement.device)
+    given["use_safetensors"] = None if "pickle" in placement.trust else True
+    return given
+
+
+def stored_weights(adapter: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of an adapter's weights, by their names in the base model."""
+    file = adapter / "adapter_model.safetensors"
+    if not file.is_file():
+        return {}
+    with safe_open(file, "pt") as weights:
+        return {name.removeprefix("base_model.model."): tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
+
+
+def head_size(stored: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Return the number of labels of an adapter that brings its own classification head: its base may have another."""
+    sizes = [shape[0] for name, shape in stored.items() if name.endswith(HEADS)]
+    return {"num_labels": sizes[0]} if sizes else {}
+
+
+def refuse_missing(missing: Collection[str], model: Any) -> None:
+    """Pass if every weight was in the checkpoint; raises ModelError naming some that were not."""
+    if missing:
+        some = ", ".join(sorted(missing)[:3])
+        raise ModelError(
+            f"{len(missing)} weights of {type(model).__name__} are missing from the checkpoint and would be random, such as {some}; "
+            "log the model as it was trained, with its head"
+        )
+
+
+def adapted(model: Any, adapter: Path) -> Any:
+    """Return the model with an adapter: merged where that is exact, which it is not in a quantised base, else beside it."""
+    import peft
+
+    wrapped = peft.PeftModel.from_pretrained(model, str(adapter))
+    mergeable = hasattr(wrapped, "merge_and_unload") and not getattr(model, "quantization_method", None)
+    return wrapped.merge_and_unload(safe_merge=True) if mergeable else wrapped
 
 
 def load_tokenizer(artifact: Path, placement: Placement) -> Any:

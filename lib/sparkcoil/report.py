@@ -22,6 +22,7 @@ class RunReport:
     exit_code: int
     task: str
     options: Mapping[str, Any]
+    options_from: Mapping[str, str]
     source: Mapping[str, Any]
     target: Mapping[str, Any]
     model: Mapping[str, Any]
@@ -35,6 +36,16 @@ class RunReport:
         return json.dumps(asdict(self), default=str)
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """What the executors found before the first row: the number format to run in, why where that was theirs to say, and their loads."""
+
+    dtype: str = "auto"
+    why: str | None = None
+    loads: int = 0
+    load_seconds: float = 0.0
+
+
 @dataclass
 class Progress:
     """What a run has scored so far of the rows that are due, and the share of them that may fail."""
@@ -44,6 +55,7 @@ class Progress:
     failed: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
+    cleared: Cleared = field(default_factory=Cleared)
 
     def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]]) -> None:
         """Add what a staged chunk came to."""
@@ -97,7 +109,7 @@ def finished(
         rows=counts,
         failures=merged(progress.failures),
         seconds=clock.read(),
-        throughput=throughput(progress.windows, clock.seconds.get("score", 0.0)),
+        throughput=throughput(progress.windows, progress.cleared, clock.seconds.get("score", 0.0)),
     )
 
 
@@ -110,7 +122,7 @@ def merged(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda each: (-each["rows"], each["stage"], each["code"]))
 
 
-def throughput(windows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+def throughput(windows: Sequence[Mapping[str, Any]], cleared: Cleared, seconds: float) -> dict[str, Any]:
     """Return what the windows of a run come to; rates are over the run's `seconds` of scoring."""
     if not windows:
         return {}
@@ -126,10 +138,11 @@ def throughput(windows: Sequence[Mapping[str, Any]], seconds: float) -> dict[str
         "computed_rows": int(total(windows, "computed_rows")),
         "forwards": int(total(windows, "forwards")),
         "out_of_memory": int(total(windows, "out_of_memory")),
-        "model_loads": int(total(windows, "loads")),
-        "worker_seconds": {"load": round(total(windows, "load_seconds"), 3), **stages},
+        "model_loads": cleared.loads + int(total(windows, "loads")),
+        "worker_seconds": {"load": round(cleared.load_seconds + total(windows, "load_seconds"), 3), **stages},
         "device": ", ".join(sorted({w["device"] for w in windows})),
         "dtype": ", ".join(sorted({w["dtype"] for w in windows})),
+        **({"dtype_because": cleared.why} if cleared.why else {}),
     }
 
 

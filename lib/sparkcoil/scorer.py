@@ -7,8 +7,8 @@ import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
 from sparkcoil.errors import EnvironmentError_
 from sparkcoil.scoring import Record, Scoring
+from sparkcoil.tasks import Row
 from sparkcoil.weights import Weights
 
 SPEC = "sparkcoil.json"
@@ -31,10 +32,10 @@ class Spec:
 
     task: str
     options: Mapping[str, Any]
-    dtype: str
-    device: str
+    placement: Placement
     weights: Weights
     batching: Mapping[str, Any]
+    probe: bool = False
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
@@ -44,7 +45,7 @@ class Spec:
 def read_spec(folder: Path) -> Spec:
     """Return the spec of a staged model."""
     fields = json.loads((folder / SPEC).read_text())
-    return Spec(**{**fields, "weights": Weights(**fields["weights"])})
+    return Spec(**{**fields, "placement": Placement(**fields["placement"]), "weights": Weights(**fields["weights"])})
 
 
 _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
@@ -52,7 +53,7 @@ _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
 
 def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
     """Return the process's engine for a spec, with the seconds that loading it took: 0 where it was there."""
-    key = (spec.weights.digest, spec.task, placement.device, placement.dtype, json.dumps(spec.options, sort_keys=True))
+    key = (spec.weights.digest, spec.task, json.dumps([asdict(placement), spec.options], sort_keys=True))
     if key in _cached:
         _cached.move_to_end(key)
         return _cached[key], 0.0
@@ -72,30 +73,33 @@ class Scorer:
         self.scoring: Scoring | None = None
 
     def predict(self, frame: pd.DataFrame, params: Mapping[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
-        """Return one record for every row; raises if their numbers differ, since results are matched by position."""
-        loaded = self._load() if self.scoring is None else 0.0
-        assert self.scoring is not None
+        """Return one record for every row, as MLflow can convert it, with what the window cost in the first one."""
         rows = [dict(zip(frame.columns, cells, strict=True)) for cells in zip(*(frame[name] for name in frame), strict=True)]
-        records, stats = self.scoring.score(rows)
-        if len(records) != len(frame):
-            raise RuntimeError(f"{len(records)} records for {len(frame)} rows")
-        self._remember_budget()
-        note = {
-            **vars(stats),
-            "unit": self.scoring.engine.unit,
-            "loads": int(loaded > 0),
-            "load_seconds": loaded,
-            "worker": os.getpid(),
-            **self._where(),
-        }
+        if self.spec.probe:
+            from sparkcoil import probe
+
+            records, note = [Record({}, None)] * len(rows), probe.report(self.spec, rows)
+        else:
+            records, note = self.score(rows)
         empty = empty_prediction(tasks.load(self.spec.task).prediction)
         results = [flat(each, empty) for each in records]
         results[0]["stats"] = json.dumps(note)
         return {"r": results}
 
+    def score(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
+        """Return one record for every row and what they cost; raises if their numbers differ, since results are matched by position."""
+        loaded = self._load() if self.scoring is None else 0.0
+        assert self.scoring is not None
+        records, stats = self.scoring.score(rows)
+        if len(records) != len(rows):
+            raise RuntimeError(f"{len(records)} records for {len(rows)} rows")
+        self._remember_budget()
+        cost = {"unit": self.scoring.engine.unit, "loads": int(loaded > 0), "load_seconds": loaded, "worker": os.getpid()}
+        return records, {**vars(stats), **cost, **self._where()}
+
     def _load(self) -> float:
         quieten()
-        placement = Placement(device_here(self.spec.device), self.spec.dtype)
+        placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
         engine, seconds = cached_engine(self.spec, placement)
         task = tasks.load(self.spec.task)
         self.placement = placement
@@ -113,9 +117,14 @@ class Scorer:
         return {"device": self.placement.device, "dtype": str(getattr(model, "dtype", self.placement.dtype)).removeprefix("torch.")}
 
 
-def _load_pyfunc(path: str) -> Scorer:
-    """Return the scorer of a staged model: MLflow's extension point for flavors."""
-    return Scorer(read_spec(Path(path)))
+def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Any:
+    """Return the scorer of a staged model, or of one that log_model has logged: MLflow's extension point for flavors."""
+    folder = Path(path)
+    if (folder / SPEC).is_file():
+        return Scorer(read_spec(folder))
+    from sparkcoil.plain import PlainModel
+
+    return PlainModel(folder, model_config or {})
 
 
 def budget_of(engine: Engine, overrides: Mapping[str, Any]) -> Budget:
@@ -155,7 +164,7 @@ def flat(record: Record, empty: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record as MLflow can convert it: no null struct, array or map; what has no value is empty."""
     error = record.error
     return {
-        "prediction": record.prediction if record.prediction is not None else empty,
+        "prediction": record.prediction or empty,
         "status": "ok" if error is None else "failed",
         "error": {
             "stage": error.stage if error else None,
@@ -169,5 +178,13 @@ def flat(record: Record, empty: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def empty_prediction(ddl: str) -> dict[str, Any]:
-    """Return a prediction with nothing in it: arrays empty, scalars null."""
-    return {name: [] if kind.upper().startswith("ARRAY") else None for name, kind in ledger.split_fields(ddl)}
+    """Return a prediction with nothing in it: arrays empty, structs filled with the same, scalars null."""
+    return {name.rstrip(":"): empty(kind) for name, kind in ledger.split_fields(ddl)}
+
+
+def empty(kind: str) -> Any:
+    """Return the emptiest value of a type that MLflow can convert."""
+    outer, _, inner = kind.partition("<")
+    if outer.upper() == "STRUCT":
+        return empty_prediction(inner.removesuffix(">"))
+    return [] if outer.upper() == "ARRAY" else None

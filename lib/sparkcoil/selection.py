@@ -1,4 +1,4 @@
-"""The model of a run with its task and its effective options: resolved once, agreed on, allowed."""
+"""The model of a run with its task and its effective options: resolved once, allowed, made whole, agreed on."""
 
 import hashlib
 import json
@@ -6,22 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sparkcoil import models, tasks
+from sparkcoil import assembly, fitness, gate, models, options, tasks
+from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import ModelConfig, check_call
-from sparkcoil.errors import ModelError
-from sparkcoil.models import LoggedModel
+from sparkcoil.engines import Placement
+from sparkcoil.errors import ConfigError, ModelError
+from sparkcoil.options import Effective
 from sparkcoil.tasks import Options, Task
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What scores: a pinned model, its task, every option with its effective value, number format and device."""
+    """What scores: a pinned model, its task, every option with its effective value, and how the model is loaded.
+
+    `lifted` says, a sentence each, what of the artifact may run code because the run file trusts it.
+    """
 
     logged: LoggedModel
     task: Task
-    options: Options
-    dtype: str
-    device: str
+    effective: Effective
+    placement: Placement
+    lifted: tuple[str, ...] = ()
+    shared: bool = False
+
+    @property
+    def options(self) -> Options:
+        """The options as the task has them."""
+        return self.effective.options
 
     @property
     def plain_options(self) -> dict[str, Any]:
@@ -30,8 +41,9 @@ class Selection:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of how inputs are scored, apart from the model: task, options, number format."""
-        text = json.dumps([self.task.name, self.plain_options, self.dtype], sort_keys=True)
+        """A digest of how inputs are scored, apart from the model: task, options, number format, how the model is loaded."""
+        loaded = [self.placement.dtype, self.placement.attn_implementation, dict(self.placement.load_kwargs)]
+        text = json.dumps([self.task.name, self.plain_options, *loaded], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -40,10 +52,24 @@ def select(config: ModelConfig, *, name: str, task: str | None, columns: Mapping
 
     Raises ConfigError or ModelError before anything of the artifact has run.
     """
-    logged = models.resolve(config.uri)
-    chosen = tasks.load(models.task_name(logged, task))
+    found = models.resolve(config.uri)
+    lifted = gate.check(found.path, found.uri, config.trust)
+    chosen = tasks.load(task_name(found, task))
     check_call(name, chosen, config.options, columns)
-    models.check(logged, chosen)
-    if config.dtype == "fastest":
-        raise ModelError("model.dtype: fastest is not available yet; use auto, float32, bfloat16 or float16")
-    return Selection(logged, chosen, chosen.options(**config.options), config.dtype, config.device)
+    logged = assembly.assembled(found, config.base)
+    if logged.path != found.path:
+        lifted += gate.check(logged.path, found.uri, config.trust)
+    fitness.check(logged, chosen)
+    effective = options.resolve(logged, chosen, config.options)
+    placement = Placement(config.device, config.dtype, config.attn_implementation, config.load_kwargs, config.trust)
+    return Selection(logged, chosen, effective, placement, tuple(dict.fromkeys(lifted)), config.shared)
+
+
+def task_name(model: LoggedModel, asked: str | None) -> str:
+    """Return the task of the run: the logged one or the asked one; raises where neither is there, or they disagree."""
+    if model.task is None and asked is None:
+        raise ConfigError(model.uri, ["task: the logged model names none; give one in the run file"])
+    logged = [str(each) for each in (model.task, model.flavor.get("task")) if each is not None]
+    if asked is not None and logged and tasks.load(asked) not in map(tasks.load, logged):
+        raise ModelError(f"task: the run file says {asked}, and {model.uri} was logged for {model.task}")
+    return asked or logged[0]

@@ -9,8 +9,8 @@ from mlflow.data.delta_dataset_source import DeltaDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import LoggedModelInput
 
+from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import RunConfig
-from sparkcoil.models import LoggedModel
 from sparkcoil.report import RunReport
 
 log = logging.getLogger(__name__)

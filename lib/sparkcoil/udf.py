@@ -4,17 +4,17 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import mlflow
-import pandas as pd
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
-from sparkcoil import ledger, models, weights
+from sparkcoil import ledger, models, preflight, weights
 from sparkcoil.config import BatchingConfig
-from sparkcoil.errors import EnvironmentError_
+from sparkcoil.report import Cleared
 from sparkcoil.scorer import Spec
 from sparkcoil.selection import Selection
 from sparkcoil.tasks import Task
@@ -30,27 +30,32 @@ def result_type(task: Task) -> str:
     return f"STRUCT<r: STRUCT<prediction: STRUCT<{prediction}>, status: STRING, error: {ERROR}, warnings: ARRAY<STRING>, stats: STRING>>"
 
 
-def scoring_function(spark: SparkSession, selection: Selection, batching: BatchingConfig) -> Any:
-    """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs.
+def scoring_function(
+    spark: SparkSession, selection: Selection, batching: BatchingConfig, *, sample: DataFrame | None = None
+) -> tuple[Any, Cleared]:
+    """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs, and what the executors cleared.
 
-    The model's files are on their way to the executors. The UDF is marked nondeterministic: with MLflow's default a filter
-    above it ran the model twice. Raises EnvironmentError_ where a GPU is asked for and missing.
+    The model's files are on their way to the executors, and each has tried it. The UDF is marked nondeterministic: with
+    MLflow's default a filter above it ran the model twice. Raises ModelError or EnvironmentError_ where an executor refuses.
     """
-    check_device(spark, selection.device)
     spec = Spec(
         task=selection.task.name,
         options=selection.plain_options,
-        dtype=selection.dtype,
-        device=selection.device,
-        weights=weights.offer(spark, selection.logged.path, selection.logged.digest),
+        placement=selection.placement,
+        weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
         batching=batching.model_dump(exclude_none=True),
     )
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     logging.getLogger("mlflow.models.flavor_backend_registry").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    function = mlflow.pyfunc.spark_udf(spark, str(models.stage(spec)), result_type=result_type(selection.task), env_manager="local")
-    return function.__wrapped__.asNondeterministic()
+
+    def staged(spec: Spec) -> Any:
+        folder, kind = str(models.stage(spec)), result_type(selection.task)
+        return mlflow.pyfunc.spark_udf(spark, folder, result_type=kind, env_manager="local").__wrapped__.asNondeterministic()
+
+    cleared = preflight.check(spark, selection, spec, staged, sample)
+    return staged(replace(spec, placement=replace(spec.placement, dtype=cleared.dtype))), cleared
 
 
 def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType]) -> Column:
@@ -122,23 +127,3 @@ def window_of(spark: SparkSession, rows: int | None) -> Iterator[None]:
         yield
     finally:
         spark.conf.set(name, str(before))
-
-
-def check_device(spark: SparkSession, asked: str) -> None:
-    """Pass unless a GPU is asked for and an executor sees none; raises EnvironmentError_ naming the executor."""
-    if asked != "cuda":
-        return
-
-    def look(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        import socket
-
-        import torch
-
-        for frame in frames:
-            yield pd.DataFrame({"host": [socket.gethostname()] * len(frame), "seen": [torch.cuda.is_available()] * len(frame)})
-
-    slots = spark.sparkContext.defaultParallelism
-    seen = spark.range(0, slots, numPartitions=slots).mapInPandas(look, "host STRING, seen BOOLEAN").collect()
-    without = sorted({row["host"] for row in seen if not row["seen"]})
-    if without:
-        raise EnvironmentError_(f"model.device: cuda was asked for, and no GPU is seen by the executor on {', '.join(without)}")

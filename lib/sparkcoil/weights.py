@@ -1,17 +1,20 @@
-"""How a model's files reach the executors: straight from the driver's disk in local mode, else by Spark's file distribution.
+"""How a model's files reach the executors: straight from a disk that they share, else by Spark's file distribution, once per node.
 
 The staged scorer itself holds no weights, since MLflow copies it for every UDF and unpacks it for every Python worker.
 """
 
+import atexit
 import fcntl
-import os
 import shutil
 import tarfile
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparkcoil import cache
+from sparkcoil import digest
+from sparkcoil.errors import ModelError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,24 +29,36 @@ class Weights:
     archive: str | None
 
 
-def offer(spark: "SparkSession", artifact: Path, digest: str) -> Weights:
+def offer(spark: "SparkSession", artifact: Path, content: str, *, shared: bool = False) -> Weights:
     """Return where executors find the artifact, after handing it to Spark where they do not share the driver's disk."""
-    if str(spark.sparkContext.master).startswith("local"):
-        return Weights(digest, str(artifact), None)
-    archive = cache.folder("archives") / f"{digest}.tar"
-    if not archive.exists():
-        unfinished = archive.with_suffix(f".{os.getpid()}")
-        with tarfile.open(unfinished, "w") as tar:
-            tar.add(artifact, arcname=".")
-        unfinished.rename(archive)
-    spark.sparkContext.addFile(str(archive))
-    return Weights(digest, None, archive.name)
+    master = str(spark.sparkContext.master)
+    if shared or master == "local" or master.startswith("local["):
+        return Weights(content, str(artifact), None)
+    packed = archive(artifact, content)
+    spark.sparkContext.addFile(str(packed))
+    return Weights(content, None, packed.name)
+
+
+@cache
+def archive(artifact: Path, content: str) -> Path:
+    """Return an archive of the artifact, made once per driver and removed when it ends: executors may start at any time."""
+    folder = Path(tempfile.mkdtemp(prefix="sparkcoil-model-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with tarfile.open(folder / f"{content}.tar", "w", dereference=True) as tar:
+        for file in digest.files(artifact):
+            tar.add(file, arcname=str(file.relative_to(artifact)))
+    return folder / f"{content}.tar"
 
 
 def locate(weights: Weights) -> Path:
-    """Return the artifact's folder on this executor; its first worker unpacks the archive, the others wait for it."""
+    """Return the artifact's folder on this executor, its content verified.
+
+    The first worker unpacks the archive, the others wait for it. Raises ModelError where the files are not those of the driver.
+    """
     if weights.folder is not None:
-        return Path(weights.folder)
+        folder = Path(weights.folder)
+        verify(digest.remembered(folder) if folder.is_dir() else "nothing", weights, folder)
+        return folder
     from pyspark import SparkFiles
 
     root = Path(SparkFiles.getRootDirectory())
@@ -51,9 +66,22 @@ def locate(weights: Weights) -> Path:
     with (root / f"model-{weights.digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not unpacked.is_dir():
-            unfinished = root / f"model-{weights.digest}.unfinished"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            with tarfile.open(root / str(weights.archive)) as tar:
-                tar.extractall(unfinished, filter="data")
-            unfinished.rename(unpacked)
+            unpack(root / str(weights.archive), unpacked, weights)
     return unpacked
+
+
+def unpack(packed: Path, unpacked: Path, weights: Weights) -> None:
+    """Put the archive's files into a folder that is there whole or not at all, and give the archive's space back."""
+    unfinished = unpacked.with_suffix(".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with tarfile.open(packed) as tar:
+        tar.extractall(unfinished, filter="data")
+    verify(digest.of_folder(unfinished), weights, packed)
+    unfinished.rename(unpacked)
+    packed.unlink()
+
+
+def verify(found: str, weights: Weights, place: Path) -> None:
+    """Pass if an executor has the files that the driver has seen; raises ModelError."""
+    if found != weights.digest:
+        raise ModelError(f"the model in {place} on this executor is not the run's: expected digest {weights.digest}, found {found}")

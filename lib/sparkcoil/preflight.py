@@ -1,0 +1,73 @@
+"""Before the first row: every executor's slot takes the model and an example, and says what is wrong while nothing is spent."""
+
+import io
+import json
+import wave
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkcoil import errors
+from sparkcoil.report import Cleared
+from sparkcoil.scorer import Spec
+from sparkcoil.selection import Selection
+
+SAMPLE_ROWS = 16
+Staged = Callable[[Spec], Any]
+
+
+def silence() -> bytes:
+    """Return a second of silence as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(32_000))
+    return file.getvalue()
+
+
+# By the contract's names of inputs: an example of each that any task which needs it can read.
+EXAMPLES: Mapping[str, Callable[[], Column]] = {
+    "audio": lambda: F.lit(silence()),
+    "candidate_labels": lambda: F.array(F.lit("one"), F.lit("two")),
+    "messages": lambda: F.array(F.struct(F.lit("user").alias("role"), F.lit("Hello").alias("content"))),
+}
+
+
+def check(spark: SparkSession, selection: Selection, spec: Spec, staged: Staged, sample: DataFrame | None) -> Cleared:
+    """Return what scoring can start with; raises ModelError or EnvironmentError_ naming the executor and the remedy.
+
+    `sample` holds inputs of rows, under `inputs`, on which a number format is tried where the fastest is asked for.
+    """
+    function = staged(replace(spec, probe=True))
+    needed = [each.name for each in selection.task.inputs if each.required] or [selection.task.inputs[0].name]
+    inputs = F.struct(*(example(name).alias(name) for name in needed))
+    slots = spark.sparkContext.defaultParallelism
+    asked = spec.placement.dtype
+    if asked == "fastest":
+        rows = sample.limit(SAMPLE_ROWS).coalesce(1) if sample is not None else spark.range(1).select(inputs.alias("inputs"))
+    else:
+        rows = spark.range(0, slots, numPartitions=slots).select(inputs.alias("inputs"))
+    found = [json.loads(row[0]) for row in rows.select(function("inputs")["r"]["stats"]).collect() if row[0]]
+    refuse(selection.logged.uri, found)
+    chosen = found[0] if asked == "fastest" and found else {"dtype": asked.replace("fastest", "float32")}
+    loads, seconds = (sum(each.get(name, 0) for each in found) for name in ("loads", "load_seconds"))
+    return Cleared(chosen["dtype"], chosen.get("why"), int(loads), float(seconds))
+
+
+def refuse(uri: str, found: list[Mapping[str, Any]]) -> None:
+    """Pass if no executor refused; raises the first refusal, with every host that refused."""
+    refused = [each for each in found if "refusal" in each]
+    if refused:
+        hosts = ", ".join(sorted({each["host"] for each in refused}))
+        kind: type[Exception] = getattr(errors, refused[0]["kind"], errors.ModelError)
+        raise kind(f"model.uri: {uri}: refused by the executor on {hosts}: {refused[0]['refusal']}")
+
+
+def example(name: str) -> Column:
+    """Return an example of an input, as it crosses to the worker."""
+    return EXAMPLES[name]() if name in EXAMPLES else F.lit("An example.").cast("binary")

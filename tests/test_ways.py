@@ -1,0 +1,109 @@
+"""Every way of logging a model, by every form of URI: scored as the native model says, or refused before a row is read."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import ways
+from mlflow import MlflowClient
+from pyspark.sql import SparkSession
+from runs import text_run
+from ways import WAYS, Scores, Way
+
+from sparkcoil import run
+from sparkcoil.config import ModelConfig
+from sparkcoil.errors import SparkcoilError
+from sparkcoil.selection import select
+
+SCORED = [each for each in WAYS if each.refused is None]
+REFUSED = [each for each in WAYS if each.refused is not None]
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hub cache of this module's own."""
+    from huggingface_hub import constants
+
+    folder = tmp_path_factory.mktemp("hub")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(constants, "HF_HUB_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def made(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Scores | None]]:
+    """The folders of the models made so far, by the name of their way."""
+    return {}
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest, made: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scores | None]:
+    """The folder of the way's model, made once."""
+    each: Way = request.param
+    if each.name not in made:
+        made[each.name] = ways.make(each, tmp_path_factory.mktemp("way"))
+    return made[each.name]
+
+
+def uris(folder: Path, name: str) -> dict[str, str]:
+    """Log a model's folder in MLflow, and return every form of URI that names it, by form."""
+    client = MlflowClient()
+    with mlflow.start_run() as started:
+        mlflow.log_artifacts(str(folder), "model")
+    created = client.create_logged_model(started.info.experiment_id, name=name)
+    client.log_model_artifacts(created.model_id, str(folder))
+    client.finalize_logged_model(created.model_id, "READY")
+    version = mlflow.register_model(f"models:/{created.model_id}", name)
+    client.set_registered_model_alias(name, "champion", str(version.version))
+    return {
+        "models:/name/1": f"models:/{name}/{version.version}",
+        "models:/name@alias": f"models:/{name}@champion",
+        "models:/m-id": f"models:/{created.model_id}",
+        "m-id": created.model_id,
+        "runs:/id/path": f"runs:/{started.info.run_id}/model",
+        "file:": folder.as_uri(),
+        "a path": str(folder),
+    }
+
+
+@pytest.mark.parametrize("model", SCORED, ids=[each.name for each in SCORED], indirect=True)
+def test_it_scores_as_the_native_model_does(spark: SparkSession, model: tuple[Path, Scores], request: pytest.FixtureRequest) -> None:
+    folder, scores = model
+    number = request.node.callspec.indices["model"]
+    frame = spark.createDataFrame(
+        [{"id": i, **dict(zip(scores.inputs, cells, strict=True))} for i, cells in enumerate(zip(*scores.inputs.values(), strict=True))]
+    )
+    frame.write.format("delta").mode("overwrite").saveAsTable(f"way_{number}")
+    source = {"table": f"way_{number}", "keys": ["id"], "columns": {name: name for name in scores.inputs}}
+    report = run(spark, text_run("-", "-", f"way_{number}_scored", model={"uri": str(folder), **scores.model}, source=source))
+    assert report.rows["ok"] == len(scores.expected)
+    for row, native in zip(spark.table(f"way_{number}_scored").orderBy("id").collect(), scores.expected, strict=True):
+        prediction = row["prediction"].asDict()
+        assert {name: prediction[name] for name in native} == {
+            name: pytest.approx(value, abs=scores.tolerance) if isinstance(value, float) else value for name, value in native.items()
+        }
+
+
+@pytest.mark.parametrize("model", SCORED, ids=[each.name for each in SCORED], indirect=True)
+def test_every_form_of_uri_names_it(home: Path, model: tuple[Path, Scores], request: pytest.FixtureRequest) -> None:
+    folder, scores = model
+    found = {}
+    for form, uri in uris(folder, f"way_{request.node.callspec.indices['model']}").items():
+        selection = select(ModelConfig(**{**scores.model, "uri": uri}), name=form, task=None, columns=None)
+        found[form] = selection.logged.digest
+        assert "@" not in selection.logged.uri
+    assert len(set(found.values())) == 1
+
+
+@pytest.mark.parametrize("model", REFUSED, ids=[each.name for each in REFUSED], indirect=True)
+def test_it_is_refused_before_a_row_is_read(spark: SparkSession, model: tuple[Path, None], request: pytest.FixtureRequest) -> None:
+    folder, _ = model
+    reason = REFUSED[request.node.callspec.indices["model"]].refused
+    spark.createDataFrame([(1, "text")], "id BIGINT, text STRING").write.format("delta").mode("overwrite").saveAsTable("way_refused")
+    inputs = {"text": "text"}
+    with pytest.raises(SparkcoilError, match=reason) as caught:
+        run(spark, text_run(str(folder), "-", "way_refused_scored", source={"table": "way_refused", "keys": ["id"], "columns": inputs}))
+    assert caught.value.exit_code == 3
+    if spark.catalog.tableExists("way_refused_scored"):
+        assert spark.table("way_refused_scored").count() == 0
