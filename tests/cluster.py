@@ -28,7 +28,9 @@ def standalone(folder: Path, workers: int = 2) -> Iterator[str]:
     spark_class = Path(pyspark.__file__).parent / "bin" / "spark-class"
     port, web = free_port(), free_port()
     master = f"spark://{HOST}:{port}"
-    environment = {**os.environ, "SPARK_LOCAL_IP": HOST, "SPARK_NO_DAEMONIZE": "1", "SPARK_LOG_DIR": str(folder)}
+    # Executors know nothing of a tracking server, a hub, a proxy or a user's home.
+    kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
+    environment = {**kept, "HOME": str(folder), "SPARK_LOCAL_IP": HOST, "SPARK_NO_DAEMONIZE": "1", "SPARK_LOG_DIR": str(folder)}
     deploy = "org.apache.spark.deploy"
     commands = [[spark_class, f"{deploy}.master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(web)]]
     for number in range(workers):

@@ -1,12 +1,17 @@
 """The scoring job as a process: its exit codes, and the JSON on its last line."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import jobs
+import pytest
 from pyspark.sql import SparkSession
 from runs import make_table
+
+from sparkcoil import cli
 
 
 def write_conf(folder: Path, **changes: object) -> Path:
@@ -34,6 +39,32 @@ def test_a_wrong_run_file_exits_2_with_every_problem_and_starts_no_spark(tmp_pat
     ):
         assert sentence in ended.report["message"]
         assert sentence in ended.said
+
+
+@pytest.mark.parametrize(("argument", "said"), [("--version", "sparkcoil 0.1.0"), ("-h", "Usage: sparkcoil "), ("--help", "log-model")])
+def test_the_console_command_says_its_version_and_how_it_is_used(argument: str, said: str) -> None:
+    code = "from sparkcoil.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True)
+    assert said in done.stdout.replace("-c ", "sparkcoil ")
+
+
+def test_an_unexpected_exception_is_told_on_stderr_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    def verb() -> str:
+        raise ValueError("canary-9b1f")
+
+    with pytest.raises(SystemExit) as ended:
+        cli.finish(verb)
+    said = capfd.readouterr()
+    assert (ended.value.code, json.loads(said.out)) == (1, {"exit_code": 1, "error": "ValueError", "message": "see stderr"})
+    assert "canary-9b1f" in said.err
+
+
+def test_a_verb_waits_for_mlflow_no_longer_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    with pytest.raises(SystemExit):
+        cli.finish(lambda: "{}")
+    assert (os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("7", "20")
 
 
 def test_a_missing_source_exits_3(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
@@ -72,4 +103,4 @@ def test_a_gpu_that_is_not_there_exits_3(spark: SparkSession, text_model: str, t
     make_table(spark, "cli_source", [(2, "text")]).write.format("delta").save(str(tmp_path / "in"))
     ended = jobs.score(write_conf(tmp_path), "--set", "model.device=cuda", cwd=tmp_path)
     assert (ended.code, ended.report["error"]) == (3, "EnvironmentError_")
-    assert "no GPU is seen by the executor on" in ended.report["message"]
+    assert "refused by the executor on" in ended.report["message"]

@@ -47,6 +47,35 @@ def test_score_takes_options(spark: SparkSession, text_model: str) -> None:
     assert {row["n"] for row in scored.select(F.size("prediction.scores").alias("n")).collect()} == {2}
 
 
+def test_a_single_key_needs_no_list(spark: SparkSession, text_model: str, expected: list[tuple]) -> None:
+    frame = spark.createDataFrame([(1, "de", "a text")], "id BIGINT, lang STRING, body STRING")
+    assert score(frame, text_model, keys="id", columns={"text": "body"}, keep="lang").columns[:3] == ["id", "lang", "prediction"]
+
+
+def test_score_speaks_of_its_own_arguments(spark: SparkSession, text_model: str) -> None:
+    frame = spark.createDataFrame([(1, "a text")], "id BIGINT, body STRING")
+    with pytest.raises(ConfigError) as wrong:
+        score(frame, text_model, keys="id", columns={"txt": "body"}, options={"topk": 1})
+    with pytest.raises(SourceError) as missing:
+        score(frame, text_model, keys="idd", columns={"text": "bodyy"})
+    assert str(wrong.value).splitlines() == [
+        "score(): 3 problems",
+        "  - options.topk: unknown key; did you mean 'top_k'?",
+        "  - columns.txt: unknown input; did you mean 'text'?",
+        "  - columns.text: missing, and text-classification needs it",
+    ]
+    assert str(missing.value).splitlines() == [
+        "the source is not what the call says",
+        "  - keys: no column 'idd'; did you mean 'id'?",
+        "  - columns.text: 'bodyy' is no column or expression of the source: no column 'bodyy'; did you mean 'body'?",
+    ]
+
+
+def test_run_takes_no_path(spark: SparkSession) -> None:
+    with pytest.raises(ConfigError, match=r"config: expected a RunConfig, found str; load_config\(path\) reads a run file"):
+        run(spark, "conf/docstrings-topic.yaml")  # type: ignore[arg-type]
+
+
 def test_the_udf_gives_the_same_with_real_nulls(spark: SparkSession, text_model: str, expected: list[tuple]) -> None:
     topic = scoring_udf(spark, text_model)
     frame = spark.table("doors").select("id", topic("body").alias("scored")).select("id", "scored.*")

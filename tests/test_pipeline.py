@@ -224,7 +224,7 @@ def test_no_shuffle_lies_above_the_model(spark: SparkSession, text_model: str) -
 
     make_table(spark, "planned", TEXTS)
     this = pipeline.prepared(spark, text_run(text_model, "planned", "planned_scored"))
-    function = udf.scoring_function(spark, this.selection, this.config.batching)
+    function, _ = udf.scoring_function(spark, this.selection, this.config.batching)
     plan = pipeline.scored_chunk(spark, this, None, function, chunk=0, chunks=1, size=40)._jdf.queryExecution().executedPlan().toString()
     assert plan.count("ArrowEvalPython") == 1
     assert "Exchange" in plan

@@ -1,11 +1,13 @@
 """What the README says is done as it says it."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import jobs
+import numpy as np
 import pytest
 import yaml
 from pyspark.sql import SparkSession
@@ -50,6 +52,21 @@ def test_the_notebook_works(checkout: Path, spark: SparkSession) -> None:
     done = subprocess.run([jobs.command("x")[0], "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("only showing top 3 rows") == 2
+
+
+def test_the_task_of_the_example_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "text_verdict.py").write_text(blocks("python")[1])
+    monkeypatch.setattr(tasks, "__path__", [*tasks.__path__, str(tmp_path)])
+    task = tasks.load("text-verdict")
+    options = task.options.model_validate({"label": "no"})
+    assert task.read({"text": b"a text"}, options) == ("a text", ())
+    written = task.write([np.array([0.1, 2.0]), np.array([3.0, 2.0])], {"labels": ["yes", "no"]}, options)
+    assert written == [{"verdict": True}, {"verdict": False}]
+
+
+def test_the_example_names_every_field_that_a_task_must_have() -> None:
+    required = [field.name for field in dataclasses.fields(tasks.Task) if field.default is dataclasses.MISSING]
+    assert [name for name in required if f"    {name}=" not in blocks("python")[1]] == []
 
 
 def test_every_task_is_in_the_table_with_its_inputs_and_options() -> None:

@@ -266,6 +266,40 @@ def test_a_malformed_reference_is_not_taken_for_text(write: Write, reference: st
     assert problem.startswith("target.table: expected ${env:NAME} with the name of an environment variable, found ")
 
 
+def test_a_variable_that_nothing_fills_in_is_not_taken_for_a_name(write: Write) -> None:
+    path = write(
+        """\
+name: demo
+model: {uri: "models:/${MODEL}@champion", base: "${BASE}"}
+source: {table: "${TABLE}", keys: [id], columns: {text: "regexp_extract(body, '${PART}', 1)"}}
+target: {path: "/data/${ENVIRONMENT}/scored"}
+"""
+    )
+    assert refusals(path) == (
+        "model.uri: only ${env:NAME} is filled in, found 'models:/${MODEL}@champion'",
+        "model.base: only ${env:NAME} is filled in, found '${BASE}'",
+        "source.table: only ${env:NAME} is filled in, found '${TABLE}'",
+        "target.path: only ${env:NAME} is filled in, found '/data/${ENVIRONMENT}/scored'",
+    )
+
+
+def test_reader_options_are_taken_as_they_are_spelt_and_only_with_a_path(write: Write) -> None:
+    source = "source={path: /in, format: csv, keys: [id], columns: {text: body}, options: {sep: ;, multiLine: false, maxColumns: 3.10}}"
+    assert load_config(write(RIGHT), [source]).source.options == {"sep": ";", "multiLine": "false", "maxColumns": "3.10"}
+    assert refusals(write(RIGHT), "source.options={sep: ;}") == (
+        "source.options: given without path, and only a path is read with options",
+    )
+    assert refusals(write(RIGHT), source.replace("3.10", "[]")) == (
+        "source.options.maxColumns: expected text, a number, true or false, found []",
+    )
+
+
+def test_a_key_unlike_any_other_is_answered_with_the_known_ones(write: Write) -> None:
+    assert refusals(write(RIGHT), "nothing.at.all=1") == (
+        "nothing: unknown key; known: batching, model, name, rows, source, spark, target, task",
+    )
+
+
 def test_no_message_holds_what_a_variable_stood_for(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLANTED", "hunter2; status")
     path = write(

@@ -1,8 +1,13 @@
 """Every way of logging a model, by every form of URI: scored as the native model says, or refused before a row is read."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import cluster
 import mlflow
 import pytest
 import ways
@@ -68,21 +73,9 @@ def uris(folder: Path, name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("model", SCORED, ids=[each.name for each in SCORED], indirect=True)
-def test_it_scores_as_the_native_model_does(spark: SparkSession, model: tuple[Path, Scores], request: pytest.FixtureRequest) -> None:
-    folder, scores = model
-    number = request.node.callspec.indices["model"]
-    frame = spark.createDataFrame(
-        [{"id": i, **dict(zip(scores.inputs, cells, strict=True))} for i, cells in enumerate(zip(*scores.inputs.values(), strict=True))]
-    )
-    frame.write.format("delta").mode("overwrite").saveAsTable(f"way_{number}")
-    source = {"table": f"way_{number}", "keys": ["id"], "columns": {name: name for name in scores.inputs}}
-    report = run(spark, text_run("-", "-", f"way_{number}_scored", model={"uri": str(folder), **scores.model}, source=source))
-    assert report.rows["ok"] == len(scores.expected)
-    for row, native in zip(spark.table(f"way_{number}_scored").orderBy("id").collect(), scores.expected, strict=True):
-        prediction = row["prediction"].asDict()
-        assert {name: prediction[name] for name in native} == {
-            name: pytest.approx(value, abs=scores.tolerance) if isinstance(value, float) else value for name, value in native.items()
-        }
+def test_it_scores_as_the_native_model_does(spark: SparkSession, model: tuple[Path, Scores], tmp_path: Path) -> None:
+    differing = ways.differences(spark, *model, tmp_path)
+    assert differing == []
 
 
 @pytest.mark.parametrize("model", SCORED, ids=[each.name for each in SCORED], indirect=True)
@@ -94,6 +87,15 @@ def test_every_form_of_uri_names_it(home: Path, model: tuple[Path, Scores], requ
         found[form] = selection.logged.digest
         assert "@" not in selection.logged.uri
     assert len(set(found.values())) == 1
+
+
+def test_one_of_each_kind_scores_on_a_cluster_whose_executors_know_no_network(tmp_path: Path) -> None:
+    with cluster.standalone(tmp_path) as master:
+        command = [sys.executable, str(Path(ways.__file__)), master, str(tmp_path / "models")]
+        own = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+        done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {each: [] for each in ways.ON_CLUSTER}
 
 
 @pytest.mark.parametrize("model", REFUSED, ids=[each.name for each in REFUSED], indirect=True)

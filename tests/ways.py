@@ -5,6 +5,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -514,3 +515,62 @@ def make(each: Way, root: Path) -> tuple[Path, Scores | None]:
     home = root / str(WAYS.index(each))
     (home / "scratch").mkdir(parents=True)
     return home / "logged", each.make(home / "logged", home / "scratch")
+
+
+def differences(spark: Any, folder: Path, scores: Scores, scratch: Path) -> list[str]:
+    """Return what a run of the model over its inputs gives that the native model does not, a line each."""
+    from runs import text_run
+
+    from sparkcoil import run
+
+    cells = zip(*scores.inputs.values(), strict=True)
+    rows = [{"id": i, **dict(zip(scores.inputs, each, strict=True))} for i, each in enumerate(cells)]
+    spark.createDataFrame(rows).write.format("delta").save(str(scratch / "in"))
+    source = {"path": str(scratch / "in"), "keys": ["id"], "columns": {name: name for name in scores.inputs}}
+    run(spark, text_run("-", "-", "-", model={"uri": str(folder), **scores.model}, source=source, target={"path": str(scratch / "out")}))
+    scored = [row["prediction"].asDict() for row in spark.read.format("delta").load(str(scratch / "out")).orderBy("id").collect()]
+    pairs = zip(scored, scores.expected, strict=True)
+    return [
+        f"row {i}: {name} is {ours[name]!r}, natively {native[name]!r}"
+        for i, (ours, native) in enumerate(pairs)
+        for name in native
+        if not same(ours[name], native[name], scores.tolerance)
+    ]
+
+
+def same(ours: Any, native: Any, tolerance: float) -> bool:
+    """Tell whether two values are equal, numbers within a tolerance."""
+    return abs(ours - native) <= tolerance if isinstance(native, float) else ours == native
+
+
+# One of each kind, for a standalone cluster.
+ON_CLUSTER = (
+    "a pipeline",
+    "components: model, tokenizer and feature extractor",
+    "logged with transformers 4: summarization",
+    "logged with transformers 4: question-answering",
+    "saved in bfloat16",
+    "a LoRA adapter with labels of its own, its base given by base_model_path",
+    "a reference (`save_pretrained=False`) that the driver's hub cache, or the hub, has",
+    "with the task llm/v1/chat",
+    "logged by sparkcoil from a directory",
+)
+
+
+def main(master: str, root: Path) -> None:
+    """Score one model of each kind on a cluster, and print what differs from the native model, by way, as JSON."""
+    from sparkcoil import start_session
+
+    spark = start_session({"spark.master": master}, name="ways")
+    found = {}
+    for each in WAYS:
+        if each.name in ON_CLUSTER:
+            folder, scores = make(each, root)
+            assert scores is not None
+            found[each.name] = differences(spark, folder, scores, folder.parent)
+    spark.stop()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -2,9 +2,11 @@
 
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -55,6 +57,9 @@ def log_model(
 def finish(verb: Callable[[], str]) -> NoReturn:
     """Do the verb, print its JSON line on stdout and what went wrong on stderr, and exit with the code that errors.py gives."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # With MLflow's own numbers a server that does not answer is asked for minutes before anything is said.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     code = 0
     try:
         line = verb()
@@ -65,15 +70,32 @@ def finish(verb: Callable[[], str]) -> NoReturn:
         code, line = error.exit_code, json.dumps({"exit_code": error.exit_code, "error": type(error).__name__, "message": str(error)})
         print(f"sparkcoil: {error}", file=sys.stderr)
     except Exception as error:
-        code, line = 1, json.dumps({"exit_code": 1, "error": type(error).__name__})
+        # Its message may hold what a row holds, and the report goes further than the log.
+        code, line = 1, json.dumps({"exit_code": 1, "error": type(error).__name__, "message": "see stderr"})
         traceback.print_exc()
     print(line, flush=True)
     raise SystemExit(code)
 
 
+def say_version(asked: bool) -> None:
+    """Print the version and end, if it was asked for."""
+    if asked:
+        print(f"sparkcoil {version('sparkcoil')}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", callback=say_version, is_eager=True, help="print the version")]
+
+
 def main() -> None:
     """Run the console command."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    settings = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings=settings)
+
+    @app.callback()
+    def sparkcoil(_: Version = False) -> None:
+        """Score tables with transformers models logged in MLflow, on Spark, into Delta."""
+
     app.command()(score)
     app.command()(log_model)
     app()

@@ -5,47 +5,34 @@ Knows nothing of files (runfile.py reads them), Spark, MLflow or torch.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from sparkcoil import ledger, tasks
 from sparkcoil.errors import ConfigError, ModelError, did_you_mean
+from sparkcoil.fields import (
+    Attention,
+    Column,
+    Condition,
+    Count,
+    Device,
+    Dtype,
+    Expression,
+    Flag,
+    Format,
+    Keywords,
+    Query,
+    Seconds,
+    Setting,
+    Share,
+    TableName,
+    Text,
+    Trust,
+    Version,
+)
 from sparkcoil.problems import Problem, Section, by_field, expected, from_pydantic, said, value_at
 from sparkcoil.tasks import Task
-
-Dtype = Literal["auto", "fastest", "float32", "bfloat16", "float16"]
-Device = Literal["auto", "cpu", "cuda"]
-Format = Literal["delta", "parquet", "json", "csv", "text", "orc", "binaryFile"]
-
-NOT_BLANK = r"\S"
-# Names reach SQL, so they are names and nothing else: one to three parts, each a word or backquoted.
-TABLE_NAME = r"^(?:[A-Za-z0-9_]+|`[^`]+`)(?:\.(?:[A-Za-z0-9_]+|`[^`]+`)){0,2}$"
-
-Text = Annotated[str, Field(pattern=NOT_BLANK), expected("text")]
-Column = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name")]
-Expression = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name or SQL expression")]
-Query = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL query")]
-Condition = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL condition")]
-TableName = Annotated[str, Field(pattern=TABLE_NAME), expected("a table name of one to three parts, each a word or in backquotes")]
-Count = Annotated[int, Field(gt=0), expected("a whole number above 0")]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number of seconds above 0")]
-Version = Annotated[int, Field(ge=0), expected("a table version, a whole number from 0")]
-Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
-
-
-def as_setting(value: Any) -> Any:
-    """Return a bool or a number as Spark spells it in a setting, anything else unchanged."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if isinstance(value, int | float) else value
-
-
-Setting = Annotated[
-    str,
-    expected("text, a number, true or false"),
-    BeforeValidator(as_setting),
-    WithJsonSchema({"type": ["string", "number", "boolean"]}),
-]
 
 
 class ModelConfig(Section):
@@ -53,10 +40,20 @@ class ModelConfig(Section):
 
     uri: Text
     """models:/name/3, models:/name@alias, runs:/..., m-... or a path."""
-    dtype: Annotated[Dtype, expected("a dtype", get_args(Dtype))] = "auto"
+    dtype: Dtype = "auto"
     """auto: as logged; fastest: bfloat16 or float16 where native and a sample agrees."""
-    device: Annotated[Device, expected("a device", get_args(Device))] = "auto"
+    device: Device = "auto"
     """cuda refuses to run on an executor without a GPU."""
+    shared: Flag = False
+    """The model's files lie on a file system that every executor sees under the same path; else Spark sends them."""
+    base: Text | None = None
+    """The base model of an adapter logged without it: a checkpoint directory, or the URI of a logged model."""
+    trust: Trust = ()
+    """What of the artifact may run code when it is loaded; nothing by default."""
+    attn_implementation: Attention | None = None
+    """As in transformers; its own choice by default."""
+    load_kwargs: Keywords = Field(default={})
+    """Further arguments of from_pretrained."""
     options: Annotated[Mapping[str, Any], expected("a mapping of the task's options")] = {}
     """Inference options of the task, under their Hugging Face names."""
 
@@ -65,10 +62,15 @@ class SourceConfig(Section):
     """Which rows are scored: exactly one of a table, a path and a query."""
 
     table: TableName | None = None
+    """A table by its name."""
     path: Text | None = None
+    """A file or folder; a relative one lies in the folder that the job runs in."""
     query: Query | None = None
-    format: Annotated[Format | None, expected("a format", get_args(Format)), Field(validate_default=True)] = None
+    """A SELECT whose rows are the source; it is pinned to no version."""
+    format: Annotated[Format | None, Field(validate_default=True)] = None
     """What lies under the path; delta unless said otherwise."""
+    options: Annotated[Mapping[str, Setting], expected("a mapping of reader options")] = {}
+    """Options of Spark's reader, such as `{sep: ";"}`; without any, CSV is read with `header: true, multiLine: true, escape: '"'`."""
     version: Version | None = None
     """The version of a Delta table; without it the newest is pinned at the start and recorded."""
     keys: Annotated[tuple[Column, ...], Field(min_length=1), expected("a list of one or more column names")]
@@ -89,6 +91,8 @@ class SourceConfig(Section):
         yield from _unless_exactly_one(data, ("table", "path", "query"))
         if data.get("format") is not None and data.get("path") is None:
             yield Problem(("format",), "given without path, and only a path has a format")
+        if data.get("options") and data.get("path") is None:
+            yield Problem(("options",), "given without path, and only a path is read with options")
         if data.get("version") is not None and (data.get("query") is not None or data.get("format") not in (None, "delta")):
             yield Problem(("version",), "only Delta tables and paths have versions")
         yield from _column_conflicts(data, "keys")
@@ -98,9 +102,11 @@ class TargetConfig(Section):
     """Where predictions go: exactly one of a table and a path, always Delta."""
 
     table: TableName | None = None
+    """A table by its name; made by the first run."""
     path: Text | None = None
+    """A folder; made by the first run."""
     keep: Annotated[tuple[Column, ...], expected("a list of column names")] = ()
-    """Source columns copied along."""
+    """Source columns copied along; refreshed only when the row is due."""
 
     @staticmethod
     def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
@@ -113,24 +119,31 @@ class RowsConfig(Section):
     """What is asked of the rows as a whole."""
 
     max_failed_share: Share = 0.05
-    """The error budget: past it the run exits 4."""
+    """The error budget: the share of this run's due rows that may fail; past it the run exits 4."""
 
 
 class BatchingConfig(Section):
     """How rows are cut into windows and batches, where the defaults should not choose."""
 
     max_batch_rows: Count | None = None
+    """The most rows in a batch."""
     max_batch_tokens: Count | None = None
+    """The most tokens in a batch, padding included."""
     max_batch_seconds: Seconds | None = None
+    """The most seconds of audio in a batch, padding included."""
     window_rows: Count | None = None
+    """How many rows are sorted by length and cut into batches together."""
     chunk_rows: Count | None = None
+    """How many rows are published by one commit: what a killed run repeats at most."""
     partitions: Count | None = None
+    """How many Spark tasks a chunk is cut into."""
 
 
 class RunConfig(Section):
     """One run, complete in itself."""
 
     name: Text
+    """What the run is called in reports, in MLflow and in Spark."""
     task: Text | None = None
     """Taken from the logged model; if both are there they must agree."""
     model: ModelConfig
@@ -166,7 +179,7 @@ def check_task(config: RunConfig, task: Task) -> None:
 
 def check_call(where: str, task: Task, options: Mapping[str, Any], columns: Mapping[str, Any] | None) -> None:
     """Raise ConfigError unless the task takes these options and inputs; no message holds a value."""
-    problems = [*_option_problems(task, options), *_input_problems(task, columns)]
+    problems = [*_option_problems(task, options), *_input_problems(task, columns, options)]
     if problems:
         raise ConfigError(where, [said(each) for each in problems])
 
@@ -189,7 +202,7 @@ def _task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     for options in value_at(data, ("model", "options")):
         yield from _option_problems(task, options)
     for columns in value_at(data, ("source", "columns")):
-        yield from _input_problems(task, columns)
+        yield from _input_problems(task, columns, *value_at(data, ("model", "options")))
 
 
 def _option_problems(task: Task, options: Any) -> Iterator[Problem]:
@@ -200,10 +213,12 @@ def _option_problems(task: Task, options: Any) -> Iterator[Problem]:
             yield replace(problem, path=("model", "options", *problem.path))
 
 
-def _input_problems(task: Task, columns: Any) -> Iterator[Problem]:
+def _input_problems(task: Task, columns: Any, options: Any = None) -> Iterator[Problem]:
     if not isinstance(columns, Mapping):
         return
-    known = {*(each.name for each in task.inputs), *task.options.model_fields}
+    if task.one_of and not set(task.one_of) & {*columns, *(options or ())}:
+        yield Problem(("source", "columns"), f"{task.name} needs one of {', '.join(task.one_of)}")
+    known = {each.name for each in task.inputs}
     for name in columns:
         if name not in known:
             yield Problem(("source", "columns", name), "unknown input", hint=did_you_mean(str(name), known))

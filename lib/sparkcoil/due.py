@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from sparkcoil import rows
 from sparkcoil.errors import SourceError
+from sparkcoil.source import unreadable
 
 EXAMPLES = 5
 
@@ -28,24 +31,36 @@ class Due:
 def find(selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool) -> Due:
     """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs."""
     keyed = rows.with_due(rows.select_keyed(selected, keys), scored, keys, model_digest=model_digest, retry_failed=retry_failed)
-    found = keyed.agg(
+    asked = keyed.agg(
         F.coalesce(F.sum("__rows"), F.lit(0)).alias("source"),
         F.count("*").alias("keys"),
         F.count_if("__null").alias("null"),
         F.count_if("__conflict").alias("conflicting"),
         F.count_if("__due").alias("due"),
         F.count_if(F.col("__due") & F.col("__known")).alias("known"),
-    ).head()
-    assert found is not None
-    counts = {name: int(value) for name, value in found.asDict().items()}
+    )
+    counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:
         raise SourceError(refusal(keyed, keys, counts))
     return Due(keyed.where("__due"), counts)
 
 
+def read_counts(asked: DataFrame) -> Mapping[str, int]:
+    """Return the one row of counts; raises SourceError where the source, which is read here first, cannot be."""
+    try:
+        found = asked.head()
+    except (PySparkException, Py4JError) as error:
+        said = unreadable(error)
+        if said is None:
+            raise
+        raise SourceError(f"source: its rows cannot be read: {said}") from error
+    assert found is not None
+    return {name: int(value) for name, value in found.asDict().items()}
+
+
 def refusal(keyed: DataFrame, keys: Sequence[str], counts: Mapping[str, int]) -> str:
     """Return a message naming some of the keys that identify no row, or more than one."""
-    problems = [f"source.keys: {', '.join(keys)} do not identify the rows of the source"]
+    problems = [f"keys: {', '.join(keys)} do not identify the rows of the source"]
     for condition, count, what in (
         ("__null", counts["null"], "with NULL in them"),
         ("__conflict", counts["conflicting"], "for rows with different inputs"),

@@ -95,7 +95,7 @@ def first_line(error: BaseException) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known name, or the known names if none is near."""
     candidates = sorted(known)
-    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.7)
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; known: {', '.join(candidates)}" if candidates else ""

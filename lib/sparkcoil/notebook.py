@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from sparkcoil import due, pipeline, rows, sink, source, udf
 from sparkcoil.config import BatchingConfig, ModelConfig
@@ -17,11 +18,11 @@ def score(
     df: DataFrame,
     model_uri: str,
     *,
-    keys: Sequence[str],
+    keys: str | Sequence[str],
     columns: Mapping[str, str],
     task: str | None = None,
     options: Mapping[str, Any] | None = None,
-    keep: Sequence[str] = (),
+    keep: str | Sequence[str] = (),
 ) -> DataFrame:
     """Return the prediction table of a DataFrame: one row for each row of `df`, computed when the result is used.
 
@@ -29,14 +30,15 @@ def score(
     ModelError, and SourceError, also for keys that are NULL or stand for different inputs.
     """
     spark = df.sparkSession
-    selection = select(ModelConfig(uri=model_uri, options=options or {}), name="score", task=task, columns=columns)
-    source.check_columns(df, keys, keep)
-    inputs, types = source.input_columns(df, columns, selection.task)
-    selected = rows.select_rows(df, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
-    due.find(selected, None, keys, model_digest=selection.logged.digest, retry_failed=False)
-    batching = BatchingConfig()
-    evenly = rows.spread_evenly(rows.with_attempts(selected, None, keys), spark.sparkContext.defaultParallelism)
-    recorded = rows.with_record(evenly, udf.scoring_function(spark, selection, batching))
+    keys, keep = ([names] if isinstance(names, str) else names for names in (keys, keep))
+    selection = selected("score()", model_uri, task=task, options=options, columns=columns)
+    inputs, types = source.checked_inputs(df, keys, keep, columns=columns, task=selection.task, wording=source.ARGUMENTS)
+    given = rows.select_rows(df, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
+    due.find(given, None, keys, model_digest=selection.logged.digest, retry_failed=False)
+    evenly = rows.spread_evenly(rows.with_attempts(given, None, keys), spark.sparkContext.defaultParallelism)
+    sample = given.select(F.col(rows.INPUTS).alias("inputs"))
+    function, _ = udf.scoring_function(spark, selection, BatchingConfig(), sample=sample)
+    recorded = rows.with_record(evenly, function)
     return rows.select_ledger(recorded, keys, keep, pipeline.constants(selection.logged, uuid.uuid4().hex)).drop(sink.STATS)
 
 
@@ -80,9 +82,19 @@ def check_inputs(task: Task, given: Mapping[str, Any], count: int) -> None:
     if count > len(given):
         problems.append(f"{count} columns for {len(given)} inputs; {task.name} takes {', '.join(known)}")
     if problems:
-        raise ConfigError("scoring_udf", problems)
+        raise ConfigError("scoring_udf()", problems)
+
+
+def selected(
+    caller: str, model_uri: str, *, task: str | None, options: Mapping[str, Any] | None, columns: Mapping[str, str] | None
+) -> Selection:
+    """Return what scores; raises ConfigError naming the caller's own arguments, where a run would name keys of its run file."""
+    try:
+        return select(ModelConfig(uri=model_uri, options=options or {}), name=caller, task=task, columns=columns)
+    except ConfigError as error:
+        raise ConfigError(error.where, [each.removeprefix("source.").removeprefix("model.") for each in error.problems]) from None
 
 
 def _function(spark: SparkSession, model_uri: str, task: str | None, options: Mapping[str, Any] | None) -> tuple[Selection, Any]:
-    selection = select(ModelConfig(uri=model_uri, options=options or {}), name="scoring_udf", task=task, columns=None)
-    return selection, udf.scoring_function(spark, selection, BatchingConfig())
+    selection = selected("scoring_udf()", model_uri, task=task, options=options, columns=None)
+    return selection, udf.scoring_function(spark, selection, BatchingConfig())[0]

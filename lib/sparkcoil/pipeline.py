@@ -9,10 +9,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkcoil import due, lease, report, rows, sink, source, tracking, udf
+from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import BatchingConfig, RunConfig
 from sparkcoil.due import Due
-from sparkcoil.errors import BudgetExceeded
-from sparkcoil.models import LoggedModel
+from sparkcoil.errors import BudgetExceeded, ConfigError
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
@@ -61,12 +61,13 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
 
 def prepared(spark: SparkSession, config: RunConfig) -> Run:
     """Return the run with its model, source and target pinned and checked; raises before anything is written."""
+    if not isinstance(config, RunConfig):
+        raise ConfigError("run()", [f"config: expected a RunConfig, found {type(config).__name__}; load_config(path) reads a run file"])
     selection = select(config.model, name=config.name, task=config.task, columns=config.source.columns)
     pinned = source.pin(spark, config.source)
     keys, keep = config.source.keys, config.target.keep
-    source.check_columns(pinned.frame, keys, keep)
-    inputs, types = source.input_columns(pinned.frame, config.source.columns, selection.task)
-    target = sink.expected(pinned.frame, keys, config.target, selection.task.prediction)
+    inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
+    target = sink.expected(pinned.frame, keys, config.target, selection.task)
     sink.check(spark, target)
     selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
     return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)
@@ -86,7 +87,9 @@ def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, 
     # Without a lease, or over rows that are there already, only MERGE is safe.
     replaces = not alone or todo.counts["known"] > 0
     try:
-        function = udf.scoring_function(spark, this.selection, this.config.batching)
+        with clock.stage("preflight"):
+            sample = this.rows.select(F.col(rows.INPUTS).alias("inputs"))
+            function, progress.cleared = udf.scoring_function(spark, this.selection, this.config.batching, sample=sample)
         for chunk in range(chunks):
             with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
                 recorded = scored_chunk(spark, this, keyed, function, chunk=chunk, chunks=chunks, size=progress.total // chunks)
@@ -140,9 +143,10 @@ def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock:
             "run_id": this.id,
             "task": this.selection.task.name,
             "options": this.selection.plain_options,
+            "options_from": {**this.selection.effective.origins},
             "source": {"name": this.source.name, "version": this.source.version},
             "target": {"name": this.target.name, "version": sink.version(spark, this.target)},
-            "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest},
+            "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
         }
     finished = report.finished(described, todo.counts, published, progress, clock)
     if progress.total:

@@ -6,6 +6,7 @@ A problem never holds the value found. It is quoted from the file as written, so
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pydantic import (
@@ -64,20 +65,20 @@ def value_at(document: Any, path: KeyPath) -> tuple[Any, ...]:
 
 def expected(what: str, known: Iterable[str] = ()) -> WrapValidator:
     """Return a validator that says `expected <what>` in place of whatever pydantic would say."""
+    return WrapValidator(partial(_validated, what=what, known=tuple(known)))
 
-    def check(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-        # pydantic takes true for 1, which nobody means who writes it in a run file.
-        if not isinstance(value, bool):
-            try:
-                return validate(value)
-            except ValidationError as error:
-                deeper = [each for each in error.errors(include_url=False) if each["loc"]]
-                if deeper:  # it says so itself, and what is said here only follows from it, such as too few right items
-                    raise as_validation_error("", [_restated(each, BaseModel) for each in deeper]) from None
-        hint = did_you_mean(value, known) if isinstance(value, str) else did_you_mean("", known)
-        raise _carrier(Problem((), f"expected {what}", quotes=True, hint=hint))
 
-    return WrapValidator(check)
+def _validated(value: Any, validate: ValidatorFunctionWrapHandler, *, what: str, known: Iterable[str]) -> Any:
+    # pydantic takes true for 1, which nobody means who writes it in a run file.
+    if not isinstance(value, bool):
+        try:
+            return validate(value)
+        except ValidationError as error:
+            deeper = [each for each in error.errors(include_url=False) if each["loc"]]
+            if deeper:  # it says so itself, and what is said here only follows from it, such as too few right items
+                raise as_validation_error("", [_restated(each, BaseModel) for each in deeper]) from None
+    hint = did_you_mean(value, known) if isinstance(value, str) else did_you_mean("", known)
+    raise _carrier(Problem((), f"expected {what}", quotes=True, hint=hint))
 
 
 def as_validation_error(title: str, problems: Sequence[Problem]) -> ValidationError:

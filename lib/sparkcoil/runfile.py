@@ -21,6 +21,13 @@ MAX_NODES = 10_000
 
 REFERENCE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 REFERENCE_START = "${env:"
+# Other tools fill in ${NAME}; in these places it would be taken for a part of a name.
+SHELL_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+PLACES: tuple[KeyPath, ...] = (
+    ("model", "uri"),
+    ("model", "base"),
+    *((section, kind) for section in ("source", "target") for kind in ("table", "path")),
+)
 
 # What no UTF-8 can hold: YAML's escapes can write it, and then the first JSON or Spark call would fail.
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -132,7 +139,7 @@ def value_of(node: yaml.Node | None, path: KeyPath = ()) -> Any:
     text: str = node.value
     value = next((read(text) for shape, read in PLAIN_SCALARS if node.style is None and shape.fullmatch(text)), text)
     # A Spark setting is text: 3.10 must not become 3.1.
-    return text if path[:1] == ("spark",) and type(value) in (int, float) else value
+    return text if (path[:1] == ("spark",) or path[:2] == ("source", "options")) and type(value) in (int, float) else value
 
 
 def repeated_keys(node: yaml.Node | None, path: KeyPath = ()) -> Iterator[Problem]:
@@ -184,10 +191,12 @@ def with_value(document: Any, path: Sequence[str], value: Any) -> Any:
 
 
 def unset_variables(value: Any, path: KeyPath = ()) -> Iterator[Problem]:
-    """Yield every `${env:NAME}` that nothing can be put in for."""
+    """Yield every `${env:NAME}` that nothing can be put in for, and every `${NAME}` that nothing would be."""
     for key, below in _children(value):
         yield from unset_variables(below, (*path, key))
     text = value if isinstance(value, str) else ""
+    if path in PLACES and SHELL_REFERENCE.search(text):
+        yield Problem(path, "only ${env:NAME} is filled in", quotes=True)
     if REFERENCE_START in REFERENCE.sub("", text):
         yield Problem(path, "expected ${env:NAME} with the name of an environment variable", quotes=True)
     for name in REFERENCE.findall(text):

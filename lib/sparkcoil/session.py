@@ -31,6 +31,8 @@ DEFAULTS: Mapping[str, str] = {
     "spark.executorEnv.HF_HUB_OFFLINE": "1",
     "spark.executorEnv.TOKENIZERS_PARALLELISM": "false",
     "spark.ui.showConsoleProgress": "false",
+    # Delta cuts the state of every table into 50: for each commit 50 tasks that do next to nothing.
+    "spark.databricks.delta.snapshotPartitions": "8",
 }
 
 # With Spark's defaults Delta makes 50 and 200 tiny tasks for every query: a trivial write took 37 s on two cores.

@@ -19,11 +19,15 @@ from sparkcoil import ledger
 from sparkcoil.config import TargetConfig
 from sparkcoil.errors import TargetError, first_line
 from sparkcoil.rows import quote, quoted
+from sparkcoil.tasks import Task
 
 STATS = "__stats"
 STAGE = "_sparkcoil"
 # Statistics put the first 32 characters of a string into Delta's log, so that only these and the keys have any.
 MEASURED = ("status", "input_hash", "model_digest", "run_id", "scored_at")
+# Table properties: which columns identify a row no schema tells, and by others every row would be there a second time.
+KEYS_PROPERTY = "sparkcoil.keys"
+TASK_PROPERTY = "sparkcoil.task"
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Target:
     keys: tuple[str, ...]
     keep: tuple[str, ...]
     schema: StructType
+    task: str
 
     @property
     def name(self) -> str:
@@ -42,11 +47,11 @@ class Target:
         return str(self.table or self.path)
 
 
-def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, prediction: str) -> Target:
+def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task) -> Target:
     """Return the target as the contract has it for a source's keys and kept columns and a task's prediction type."""
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
-    schema = StructType(columns + ddl_fields(ledger.ddl(prediction)))
-    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema)
+    schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)))
+    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name)
 
 
 def ddl_fields(ddl: str) -> list[StructField]:
@@ -72,18 +77,29 @@ def opened(spark: SparkSession, target: Target) -> DeltaTable:
 
 
 def check(spark: SparkSession, target: Target) -> None:
-    """Pass if the target is missing or has the expected columns; raises TargetError naming each that differs."""
+    """Pass if the target is missing or has the expected keys and columns; raises TargetError naming each that differs."""
     if not exists(spark, target):
         return
-    found = {field.name: field.dataType.simpleString() for field in opened(spark, target).toDF().schema}
+    table = opened(spark, target)
+    found = {field.name: field.dataType.simpleString() for field in table.toDF().schema}
     wanted = {field.name: field.dataType.simpleString() for field in target.schema}
-    problems = [
+    problems = [*key_problems(table, target)]
+    problems += [
         f"column {name}: expected {wanted.get(name, 'no such column')}, found {found.get(name, 'no such column')}"
         for name in {**wanted, **found}
         if wanted.get(name) != found.get(name)
     ]
     if problems:
         raise TargetError("\n  - ".join([f"target: {target.name} is not this run's prediction table", *problems]))
+
+
+def key_problems(table: DeltaTable, target: Target) -> Iterator[str]:
+    """Yield a sentence if the table was made with other key columns; one that does not say which it was made with passes."""
+    detail = table.detail().select("properties").head()
+    recorded = detail["properties"].get(KEYS_PROPERTY) if detail else None
+    if recorded and set(json.loads(recorded)) != set(target.keys):
+        asked, made = ", ".join(target.keys), ", ".join(json.loads(recorded))
+        yield f"keys: expected {asked}, found {made}, by which its rows were scored; go back to those keys, or score into a new target"
 
 
 def create(spark: SparkSession, target: Target) -> None:
@@ -93,6 +109,7 @@ def create(spark: SparkSession, target: Target) -> None:
     builder = DeltaTable.createIfNotExists(spark).addColumns(target.schema)
     builder = builder.tableName(target.table) if target.table else builder.location(str(target.path))
     measured = [field.name for field in target.schema if field.name in target.keys and has_statistics(field)] + list(MEASURED)
+    builder = builder.property(KEYS_PROPERTY, json.dumps(target.keys)).property(TASK_PROPERTY, target.task)
     builder.property("delta.dataSkippingStatsColumns", ",".join(f"`{name}`" for name in measured)).execute()
 
 

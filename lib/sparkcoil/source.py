@@ -1,9 +1,11 @@
 """The source of a run: found, pinned to a version, checked against what the run file says of it."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from delta.tables import DeltaTable
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -11,7 +13,28 @@ from pyspark.sql.types import DataType, MapType, StructType, VariantType
 
 from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError, did_you_mean, first_line
+from sparkcoil.rows import quote
 from sparkcoil.tasks import Task
+
+# As pandas and most other tools write it: Spark alone would end a row at a line break within quotes, and escape by a backslash.
+CSV_OPTIONS: Mapping[str, str] = {"header": "true", "multiLine": "true", "escape": '"'}
+CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
+# The class of SQL states for values that are not as an expression or a format wants them.
+DATA_EXCEPTION = "SQLSTATE: 22"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How a caller has named keys, kept columns and inputs, for messages."""
+
+    where: str
+    keys: str
+    keep: str
+    columns: str
+
+
+RUN_FILE = Wording("the run file", "source.keys", "target.keep", "source.columns")
+ARGUMENTS = Wording("the call", "keys", "keep", "columns")
 
 
 @dataclass(frozen=True)
@@ -30,8 +53,8 @@ def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
         version = None if source.query else delta_version(spark, source)
         frame = read(spark, source, version)
         return PinnedSource(name, version, frame.where(source.where) if source.where else frame)
-    except PySparkException as error:
-        raise SourceError(f"source: {name}: {first_line(error)}{nearest_table(spark, source)}") from error
+    except (PySparkException, Py4JError) as error:
+        raise SourceError(f"source: {name}: {cause(error)}{nearest_table(spark, source)}") from error
 
 
 def delta_version(spark: SparkSession, source: SourceConfig) -> int | None:
@@ -60,8 +83,27 @@ def read(spark: SparkSession, source: SourceConfig, version: int | None) -> Data
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     if source.table:
         return reader.table(source.table)
-    reader = reader.option("header", True) if source.format == "csv" else reader
-    return reader.format(str(source.format)).load(str(source.path))
+    options = {**(CSV_OPTIONS if source.format == "csv" else {}), **source.options}
+    return reader.format(str(source.format)).options(**options).load(str(source.path))
+
+
+def cause(error: BaseException) -> str:
+    """Return the first line of what Spark says went wrong, without the call and the stack that py4j puts around it."""
+    if not isinstance(error, Py4JJavaError):
+        return first_line(error)
+    thrown = error.java_exception
+    lines = str(thrown.getMessage() or thrown.getClass().getName()).strip().splitlines()
+    return lines[0]
+
+
+def unreadable(error: BaseException) -> str | None:
+    """Return what is wrong with rows or files that Spark could not read, None where it is neither; never quotes a row."""
+    said = cause(error)
+    condition = CONDITION.search(said)
+    if condition and condition[0].startswith("[FAILED_READ_FILE"):
+        return said[condition.start() :]
+    # The sentence of a failed cast, or of a malformed record, holds the value.
+    return f"{condition[0]}, which Spark's log says more of" if condition and DATA_EXCEPTION in str(error) else None
 
 
 def nearest_table(spark: SparkSession, source: SourceConfig) -> str:
@@ -71,37 +113,45 @@ def nearest_table(spark: SparkSession, source: SourceConfig) -> str:
     return did_you_mean(source.table, [table.name for table in spark.catalog.listTables()])
 
 
-def check_columns(frame: DataFrame, keys: Sequence[str], keep: Sequence[str]) -> None:
-    """Pass if keys and kept columns exist and keys can be compared; raises SourceError naming every one that does not."""
-    known = set(frame.columns)
-    asked = [("source.keys", name) for name in keys] + [("target.keep", name) for name in keep]
-    problems = [f"{where}: no column {name!r}{did_you_mean(name, known)}" for where, name in asked if name not in known]
-    problems += [
-        f"source.keys: {name!r} is of type {frame.schema[name].dataType.simpleString()}, which cannot be a key"
-        for name in keys
-        if name in known and isinstance(frame.schema[name].dataType, (MapType, VariantType, StructType))
-    ]
-    if problems:
-        raise SourceError("\n  - ".join(["the source is not what the run file says", *problems]))
-
-
-def input_columns(frame: DataFrame, columns: Mapping[str, str], task: Task) -> tuple[Mapping[str, Column], Mapping[str, DataType]]:
-    """Return the task's inputs as columns, with their types; raises SourceError for one that is missing or of a wrong type."""
-    accepted = {each.name: each.types for each in task.inputs}
+def checked_inputs(
+    frame: DataFrame, keys: Sequence[str], keep: Sequence[str], *, columns: Mapping[str, str], task: Task, wording: Wording = RUN_FILE
+) -> tuple[Mapping[str, Column], Mapping[str, DataType]]:
+    """Return the task's inputs as columns, with their types; raises SourceError naming every column that is missing or of a wrong type."""
     inputs: dict[str, Column] = {}
     types: dict[str, DataType] = {}
-    problems = []
+    problems = [*column_problems(frame, keys, keep, wording)]
+    accepted = {each.name: each.types for each in task.inputs}
     for name, expression in columns.items():
-        inputs[name] = F.col(f"`{expression}`") if expression in frame.columns else F.expr(expression)
         try:
+            inputs[name] = F.col(quote(expression)) if expression in frame.columns else F.expr(expression)
             types[name] = frame.select(inputs[name].alias(name)).schema[name].dataType
         except AnalysisException as error:
-            hint = did_you_mean(expression, frame.columns)
-            problems.append(f"source.columns.{name}: {expression!r} is no column or expression of the source ({first_line(error)}){hint}")
+            problems.append(
+                f"{wording.columns}.{name}: {expression!r} is no column or expression of the source: {unresolved(error, frame)}"
+            )
             continue
         if types[name].typeName() not in accepted[name]:
             found = types[name].simpleString()
-            problems.append(f"source.columns.{name}: expected {' or '.join(accepted[name])}, found {found} in {expression!r}")
+            problems.append(f"{wording.columns}.{name}: expected {' or '.join(accepted[name])}, found {found} in {expression!r}")
     if problems:
-        raise SourceError("\n  - ".join(["the source is not what the run file says", *problems]))
+        raise SourceError("\n  - ".join([f"the source is not what {wording.where} says", *problems]))
     return inputs, types
+
+
+def column_problems(frame: DataFrame, keys: Sequence[str], keep: Sequence[str], wording: Wording) -> Iterator[str]:
+    """Yield a sentence for each key or kept column that does not exist, and each key that cannot be compared."""
+    known = set(frame.columns)
+    for where, name in [(wording.keys, name) for name in keys] + [(wording.keep, name) for name in keep]:
+        if name not in known:
+            yield f"{where}: no column {name!r}{did_you_mean(name, known)}"
+    for name in keys:
+        if name in known and isinstance(frame.schema[name].dataType, (MapType, VariantType, StructType)):
+            yield f"{wording.keys}: {name!r} is of type {frame.schema[name].dataType.simpleString()}, which cannot be a key"
+
+
+def unresolved(error: AnalysisException, frame: DataFrame) -> str:
+    """Return why Spark could not resolve an expression in one short clause, with our own hint in place of Spark's."""
+    name = str(dict(error.getMessageParameters() or {}).get("objectName", "")).replace("`", "")
+    if name and str(error.getCondition()).startswith("UNRESOLVED_COLUMN"):
+        return f"no column {name!r}{did_you_mean(name, frame.columns)}"
+    return first_line(error).split(" SQLSTATE: ")[0]

@@ -66,7 +66,7 @@ def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType]
 def struct_as_sent(task: Task, given: Mapping[str, Column | str]) -> Column:
     """Return columns as the scorer takes them, by what the task accepts, where there is no DataFrame to ask for types."""
     columns = {name: F.col(each) if isinstance(each, str) else each for name, each in given.items()}
-    text = {each.name for each in task.inputs if "string" in each.types}
+    text = {each.name for each in task.inputs if each.types == ("string",)}
     return F.struct(*((column.cast("binary") if name in text else column).alias(name) for name, column in columns.items()))
 
 
@@ -104,8 +104,8 @@ def nulled(scored: Column) -> Column:
 
 def sql_function(name: str, task: Task) -> str:
     """Return the statement that makes a SQL function around the registered UDF `<name>_records`."""
-    needed = [each for each in task.inputs if each.required]
-    parameters = ", ".join(f"{each.name} {each.types[0].upper()}" for each in needed)
+    needed = [each for each in task.inputs if each.required] or [each for each in task.inputs if "string" in each.types][:1]
+    parameters = ", ".join(f"{each.name} {'STRING' if 'string' in each.types else each.types[0].upper()}" for each in needed)
     sent = ", ".join(f"'{each.name}', {f'CAST({each.name} AS BINARY)' if 'string' in each.types else each.name}" for each in needed)
     error = ", ".join(f"'{field}', e.r.error.{field}" for field in ("stage", "code", "message", "retryable"))
     filled = f"""named_struct(

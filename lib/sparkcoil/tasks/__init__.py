@@ -51,7 +51,7 @@ class Task:
     Inputs named like an option of the task hold that option's value for the row.
     `write` turns what the engine returned for a batch into one prediction, or RowError, for each of its rows.
     `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs.
-    `parts` are what a model needs beside its weights.
+    `parts` are what a model needs beside its weights; of the inputs in `one_of`, at least one has a column or is set as an option.
     `pattern` matches further names of the task; its named groups are options that such a name implies.
     """
 
@@ -66,14 +66,15 @@ class Task:
     aliases: tuple[str, ...] = ()
     pattern: str | None = None
     parts: tuple[str, ...] = ("tokenizer",)
+    one_of: tuple[str, ...] = ()
 
 
-def decode_text(cell: bytes | None, name: str) -> str:
+def decode_text(cell: bytes | str | None, name: str) -> str:
     """Return the text of a cell; raises RowError for NULL and for bytes that are not UTF-8."""
     if cell is None:
         raise RowError("input", "null_input", f"{name} is NULL")
     try:
-        return bytes(cell).decode("utf-8")
+        return cell if isinstance(cell, str) else bytes(cell).decode("utf-8")
     except UnicodeDecodeError as error:
         raise RowError("input", "invalid_encoding", f"{name} is not valid UTF-8 at byte {error.start}") from None
 

@@ -93,6 +93,7 @@ TASK = Task(
     options=ChatOptions,
     engine="causal",
     heads=generation.CAUSAL_HEADS,
+    one_of=("messages", "text"),
     read=read,
     write=write,
 )

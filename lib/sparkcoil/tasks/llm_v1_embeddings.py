@@ -45,6 +45,7 @@ TASK = Task(
     options=EmbeddingOptions,
     engine=FEATURE_EXTRACTION.engine,
     heads=FEATURE_EXTRACTION.heads,
+    one_of=("input", "text"),
     read=read,
     write=write,
 )

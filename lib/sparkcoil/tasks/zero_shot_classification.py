@@ -90,6 +90,7 @@ TASK = Task(
     options=ZeroShotClassificationOptions,
     engine="entailment",
     heads=("ForSequenceClassification",),
+    one_of=("candidate_labels",),
     read=read,
     write=write,
 )

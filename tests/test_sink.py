@@ -1,0 +1,58 @@
+"""The target's identity: which columns its rows are keyed by is recorded with it, and held against each run."""
+
+import pytest
+from pyspark.sql import SparkSession
+from runs import history, make_table, text_run
+
+from sparkcoil import run, sink, tasks
+from sparkcoil.config import TargetConfig
+from sparkcoil.errors import TargetError
+from sparkcoil.sink import Target
+
+TASK = tasks.load("text-classification")
+
+
+def target(spark: SparkSession, *keys: str, keep: tuple[str, ...] = (), table: str) -> Target:
+    frame = spark.createDataFrame([], "ticket_id BIGINT, customer STRING")
+    return sink.expected(frame, keys, TargetConfig(table=table, keep=keep), TASK)
+
+
+def test_other_keys_for_the_same_columns_are_refused(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "tickets", [(1, "ada", "a text"), (2, "bob", "a text")], "ticket_id BIGINT, customer STRING, body STRING")
+    narrow = {"table": "tickets", "keys": ["ticket_id"], "columns": {"text": "body"}}
+    run(spark, text_run(text_model, "-", "-", source=narrow, target={"table": "tickets_scored", "keep": ["customer"]}))
+    wide = text_run(text_model, "-", "-", source={**narrow, "keys": ["ticket_id", "customer"]}, target={"table": "tickets_scored"})
+    message = (
+        r"keys: expected ticket_id, customer, found ticket_id, by which its rows were scored; go back to those keys, or score into a new"
+    )
+    with pytest.raises(TargetError, match=message) as caught:
+        run(spark, wide)
+    assert caught.value.exit_code == 3
+    assert spark.table("tickets_scored").count() == 2
+
+
+def test_a_kept_column_can_be_added_to_the_target_first(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "grown", [(1, "a text", "en")], "id BIGINT, body STRING, lang STRING")
+    run(spark, text_run(text_model, "grown", "grown_scored"))
+    spark.sql("ALTER TABLE grown_scored ADD COLUMNS (lang STRING)")
+    spark.sql("INSERT INTO grown VALUES (2, 'another text', 'de')")
+    run(spark, text_run(text_model, "grown", "-", target={"table": "grown_scored", "keep": ["lang"]}))
+    assert {row["id"]: row["lang"] for row in spark.table("grown_scored").collect()} == {1: None, 2: "de"}
+
+
+def test_the_order_of_the_keys_does_not_matter(spark: SparkSession) -> None:
+    sink.create(spark, target(spark, "ticket_id", "customer", table="ordered"))
+    sink.check(spark, target(spark, "customer", "ticket_id", table="ordered"))
+
+
+def test_keys_and_task_are_written_with_the_one_commit_that_makes_the_table(spark: SparkSession) -> None:
+    sink.create(spark, target(spark, "ticket_id", table="made"))
+    properties = spark.sql("DESCRIBE DETAIL made").select("properties").head()["properties"]
+    assert (properties["sparkcoil.keys"], properties["sparkcoil.task"]) == ('["ticket_id"]', "text-classification")
+    assert history(spark, "made") == 1
+
+
+def test_a_table_that_does_not_say_its_keys_is_taken_as_it_is(spark: SparkSession) -> None:
+    sink.create(spark, target(spark, "ticket_id", keep=("customer",), table="older"))
+    spark.sql("ALTER TABLE older UNSET TBLPROPERTIES ('sparkcoil.keys')")
+    sink.check(spark, target(spark, "ticket_id", "customer", table="older"))
