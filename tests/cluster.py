@@ -1,4 +1,4 @@
-"""A standalone Spark cluster on loopback from the pip package alone: one master, two workers of one core."""
+"""A standalone Spark cluster on loopback from the pip package alone: one master and, unless asked, two workers of one core."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def standalone(folder: Path, workers: int = 2) -> Iterator[str]:
+def standalone(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[str]:
     """Run a cluster for the block and give its master's URL; its processes are ended afterwards."""
     spark_class = Path(pyspark.__file__).parent / "bin" / "spark-class"
     port, web = free_port(), free_port()
@@ -35,7 +35,7 @@ def standalone(folder: Path, workers: int = 2) -> Iterator[str]:
     commands = [[spark_class, f"{deploy}.master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(web)]]
     for number in range(workers):
         place = ["--work-dir", folder / f"worker{number}", "--webui-port", "0"]
-        commands.append([spark_class, f"{deploy}.worker.Worker", "--host", HOST, "--cores", "1", "--memory", "2g", *place, master])
+        commands.append([spark_class, f"{deploy}.worker.Worker", "--host", HOST, "--cores", str(cores), "--memory", "2g", *place, master])
     processes = []
     try:
         for number, command in enumerate(commands):

@@ -44,10 +44,11 @@ def archive(artifact: Path, content: str) -> Path:
     """Return an archive of the artifact, made once per driver and removed when it ends: executors may start at any time."""
     folder = Path(tempfile.mkdtemp(prefix="sparkcoil-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    with tarfile.open(folder / f"{content}.tar", "w", dereference=True) as tar:
+    packed = folder / f"{content}.packed"  # Spark itself would unpack a .tar, into every executor's working directory
+    with tarfile.open(packed, "w", dereference=True) as tar:
         for file in digest.files(artifact):
             tar.add(file, arcname=str(file.relative_to(artifact)))
-    return folder / f"{content}.tar"
+    return packed
 
 
 def locate(weights: Weights) -> Path:
