@@ -1,13 +1,23 @@
 """From a URI to a pinned model, and what an artifact may not hold."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
+from cluster import free_port
 from mlflow import MlflowClient
 
 from sparkcoil import digest, log_model, models
 from sparkcoil.errors import ConfigError, ModelError
+
 
 @pytest.fixture
 def artifact(text_model: str, tmp_path: Path) -> Path:
@@ -64,3 +74,46 @@ def test_logging_refuses_what_is_no_checkpoint_of_the_task(examples: Path, tmp_p
         log_model(examples / "models" / "keypad", task="text-classification")
     with pytest.raises(ConfigError, match="alias: given without a name"):
         log_model(examples / "models" / "keypad", task="automatic-speech-recognition", alias="best")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a running MLflow server that hands out artifacts itself, set as the tracking store."""
+    url = f"http://127.0.0.1:{free_port()}"
+    store = ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db", "--artifacts-destination", str(tmp_path / "artifacts")]
+    command = [sys.executable, "-m", "mlflow", "server", "--port", url.rsplit(":", 1)[1], "--workers", "1", *store]
+    before = mlflow.get_tracking_uri()
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True)
+    try:
+        wait_until_healthy(f"{url}/health")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+        mlflow.set_tracking_uri(url)
+        yield url
+    finally:
+        mlflow.set_tracking_uri(before)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def wait_until_healthy(url: str) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5)
+            return
+        except OSError:
+            time.sleep(0.3)
+    raise TimeoutError(f"no answer from {url}")
+
+
+def test_a_model_behind_an_artifact_server_is_fetched_once(server: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.set_experiment("served")
+    logged = log_model(examples / "models" / "docstring_topic", task="text-classification", name="served")
+    stored = MlflowClient().get_logged_model(logged.model_id).artifact_location
+    assert stored.startswith("mlflow-artifacts:")
+    found = models.resolve(logged.uri)
+    assert models.resolve(stored).digest == models.resolve(logged.model_id).digest == found.digest
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda **_: pytest.fail("fetched again"))
+    assert models.resolve(logged.uri).path == found.path

@@ -5,14 +5,14 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from sparkcoil.errors import BudgetExceeded, SparkcoilError
+from sparkcoil.errors import BudgetExceeded, ConfigError, SparkcoilError
 
 Conf = Annotated[Path, typer.Argument(metavar="CONF", help="the run file, such as conf/docstrings-topic.yaml")]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY.PATH=VALUE", help="a value in place of the run file's; may be repeated")]
@@ -39,19 +39,45 @@ def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False) -> None
 
 
 def log_model(
-    checkpoint: Annotated[Path, typer.Argument(help="a directory made by save_pretrained")],
+    checkpoint: Annotated[Path, typer.Argument(help="a directory made by save_pretrained: of a model, or of an adapter")],
     task: Annotated[str, typer.Option(help="the task, such as text-classification")],
     name: Annotated[str | None, typer.Option(help="register the model under this name")] = None,
     alias: Annotated[str | None, typer.Option(help="and point this alias at the new version")] = None,
+    base: Annotated[Path | None, typer.Option(help="the checkpoint directory of an adapter's base model")] = None,
+    prompt_template: Annotated[str | None, typer.Option(help="a text with {prompt} where a row's text goes")] = None,
+    option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="an inference option to log, value as YAML; repeatable")] = [],  # noqa: B006
 ) -> None:
     """Log a checkpoint in MLflow with its task; the last line printed says where it went, as JSON."""
 
     def logged() -> str:
+        settings = options_of(option)
         from sparkcoil.registry import log_model as log
 
-        return json.dumps(vars(log(checkpoint, task=task, name=name, alias=alias)))
+        done = log(checkpoint, task=task, name=name, alias=alias, base=base, options=settings, prompt_template=prompt_template)
+        return json.dumps(vars(done))
 
     finish(logged)
+
+
+def options_of(written: Sequence[str]) -> dict[str, Any]:
+    """Return options by name, of texts such as `top_k=3`; raises ConfigError with every one that cannot be read."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    problems = []
+    for each in written:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            problems.append(f"--option: expected name=value, found {each!r}")
+        elif name in found:
+            problems.append(f"--option: {name} is given more than once")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            problems.append(f"--option: the value of {name} is not YAML")
+    if problems:
+        raise ConfigError("log_model", problems)
+    return found
 
 
 def finish(verb: Callable[[], str]) -> NoReturn:

@@ -9,11 +9,18 @@ from sparkcoil import cache
 
 # MLflow writes this one beside an artifact that it hands out under a registered name.
 NOT_THE_MODELS = {"registered_model_meta"}
+# Python writes bytecode there when MLflow imports the library that log_model has put beside a model.
+LIBRARY = ("code", "sparkcoil")
 
 
 def files(folder: Path) -> Iterator[Path]:
     """Yield the files of an artifact in a fixed order, without those that MLflow adds on reading."""
-    yield from sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in NOT_THE_MODELS)
+    yield from sorted(path for path in folder.rglob("*") if path.is_file() and not is_added(path.relative_to(folder)))
+
+
+def is_added(name: Path) -> bool:
+    """Tell whether a file of an artifact was not logged with it."""
+    return name.name in NOT_THE_MODELS or (name.parts[:2] == LIBRARY and name.parent.name == "__pycache__")
 
 
 def of_folder(folder: Path) -> str:

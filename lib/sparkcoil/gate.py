@@ -39,7 +39,8 @@ PATHS = {"modules.json": {"path"}, "tokenizer_config.json": {"*_file"}, "adapter
 FILE_KEY = re.compile(r"(?!special_tokens_map_)\w*_files?")  # that one is a leftover of old versions, which no library opens
 JUDGED = {"trust_remote_code", "weight_map", "transformers_weights"}.union(LIBRARIES, CODE_KEYS, KERNEL_KEYS, *PATHS.values())
 LOADERS = ("mlflow.transformers", "sparkcoil.scorer")
-OWN_CODE = re.compile(r"code/sparkcoil/(?:[a-z0-9_]+/)*[a-z0-9_]+\.(?:py|typed)")
+# Python writes the bytecode when MLflow imports the library from there.
+OWN_CODE = re.compile(r"code/sparkcoil/(?:[a-z0-9_]+/)*(?:[a-z0-9_]+\.(?:py|typed)|__pycache__/[a-z0-9_]+\.cpython-[\w.-]+)")
 MAX_JSON = 20_000_000  # bytes
 MAX_DEPTH, MAX_SETTINGS = 50, 300_000
 

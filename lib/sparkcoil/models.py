@@ -1,15 +1,19 @@
 """From an MLflow URI to a pinned model on this machine, and from there to the staged scorer that `spark_udf` loads."""
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
 import sparkcoil
-from sparkcoil import scorer
+from sparkcoil import cache, digest, scorer
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ModelError, did_you_mean, first_line
 from sparkcoil.scorer import Spec
@@ -22,7 +26,8 @@ def resolve(uri: str) -> LoggedModel:
         pinned, version = pin(uri)
         path = fetched(pinned)
     except (MlflowException, OSError, ValueError) as error:
-        raise ModelError(f"model.uri: {uri}: {first_line(error)}{nearest_name(uri)}") from error
+        store = f" (MLflow's tracking store is {mlflow.get_tracking_uri()})" if isinstance(error, MlflowException) else ""
+        raise ModelError(f"model.uri: {uri}: {first_line(error)}{store}{nearest_name(uri)}") from error
     if not (path / "MLmodel").is_file():
         raise ModelError(f"model.uri: {uri}: expected an MLflow model, found no MLmodel file there")
     return LoggedModel(pinned, version, path)
@@ -44,16 +49,39 @@ def pin(uri: str) -> tuple[str, str | None]:
 
 
 def fetched(uri: str) -> Path:
-    """Return the artifact's files on this machine: where they lie, or where MLflow has downloaded them to."""
-    if Path(uri).is_dir():
-        return Path(uri).resolve()
-    return Path(mlflow.artifacts.download_artifacts(artifact_uri=location(uri))).resolve()
+    """Return the artifact's files on this machine: where they lie, or in a copy that is kept by where or what they are.
+
+    A version never changes, so that its files are fetched once; what lies under a run or a path may, and is fetched each time.
+    """
+    where = location(uri)
+    if urlsplit(where).scheme in ("", "file"):
+        return Path(url2pathname(urlsplit(where).path) if where.startswith("file:") else where).resolve(strict=True)
+    kept = cache.folder("fetched") / hashlib.sha256(where.encode()).hexdigest()
+    if kept.is_dir() and uri.startswith("models:/"):
+        return kept
+    unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=kept.parent))
+    try:
+        files = Path(mlflow.artifacts.download_artifacts(artifact_uri=where, dst_path=str(unfinished)))
+        if not uri.startswith("models:/"):
+            kept = kept.parent / digest.of_folder(files)
+        if not kept.is_dir():
+            files.rename(kept)
+        return kept
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def location(uri: str) -> str:
-    """Return what MLflow can download; a logged model's own id it finds only by asking where the files lie."""
+    """Return where the files of a URI lie, as a path or as the URI of a store."""
     name = uri.removeprefix("models:/")
-    return MlflowClient().get_logged_model(name).artifact_location if name.startswith("m-") else uri
+    if uri.startswith("runs:/"):
+        return str(RunsArtifactRepository.get_underlying_uri(uri))
+    if name == uri:
+        return uri
+    if name.startswith("m-"):
+        return str(MlflowClient().get_logged_model(name).artifact_location)
+    source = str(MlflowClient().get_model_version_download_uri(*name.rsplit("/", 1)))
+    return location(source) if source.startswith(("models:/", "runs:/")) else source
 
 
 def nearest_name(uri: str) -> str:

@@ -1,7 +1,7 @@
 """The doors for notebooks and SQL: a DataFrame, a column or a SQL function scored by a logged model, as in a run."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -54,7 +54,7 @@ def scoring_udf(
 
     def scored(*columns: Column | str, **named: Column | str) -> Column:
         given = {**dict(zip([each.name for each in selection.task.inputs], columns, strict=False)), **named}
-        check_inputs(selection.task, given, len(columns) + len(named))
+        check_inputs(selection.task, given, count=len(columns) + len(named), chosen=selection.effective.origins)
         return udf.nulled(function(udf.struct_as_sent(selection.task, given)))
 
     return scored
@@ -74,11 +74,13 @@ def register(
     spark.sql(udf.sql_function(sql_name, selection.task))
 
 
-def check_inputs(task: Task, given: Mapping[str, Any], count: int) -> None:
+def check_inputs(task: Task, given: Mapping[str, Any], *, count: int, chosen: Collection[str]) -> None:
     """Pass if each column has an input of the task and each required input its column; raises ConfigError."""
     known = {each.name: each.required for each in task.inputs}
     problems = [f"{name}: unknown input{did_you_mean(name, known)}" for name in given if name not in known]
     problems += [f"{name}: missing, and {task.name} needs it" for name, required in known.items() if required and name not in given]
+    if task.one_of and not set(task.one_of) & {*given, *chosen}:
+        problems.append(f"{task.name} needs one of {', '.join(task.one_of)}")
     if count > len(given):
         problems.append(f"{count} columns for {len(given)} inputs; {task.name} takes {', '.join(known)}")
     if problems:

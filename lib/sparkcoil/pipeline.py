@@ -144,6 +144,7 @@ def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock:
             "task": this.selection.task.name,
             "options": this.selection.plain_options,
             "options_from": {**this.selection.effective.origins},
+            "options_ignored": {**this.selection.effective.ignored},
             "source": {"name": this.source.name, "version": this.source.version},
             "target": {"name": this.target.name, "version": sink.version(spark, this.target)},
             "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},

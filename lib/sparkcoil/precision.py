@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sparkcoil.scorer import Scorer, Spec, device_here
 from sparkcoil.scoring import Record
 from sparkcoil.tasks import Row
@@ -53,8 +55,10 @@ def agrees(exact: Any, short: Any) -> bool:
     """Tell whether two predictions are the same within the tolerance; the order of near ties may differ."""
     if isinstance(exact, Mapping):
         return isinstance(short, Mapping) and all(agrees(exact[name], short[name]) for name in exact)
-    if isinstance(exact, float) or isinstance(short, float):
-        return math.isclose(exact, short, rel_tol=0, abs_tol=TOLERANCE)
+    if isinstance(exact, np.ndarray):
+        return np.shape(short) == exact.shape and bool(np.allclose(exact, short, rtol=0, atol=TOLERANCE))
+    if isinstance(exact, float | np.floating):
+        return isinstance(short, float | np.floating) and math.isclose(exact, short, rel_tol=0, abs_tol=TOLERANCE)
     if isinstance(exact, list | tuple):
         return len(exact) == len(short) and all(map(agrees, by_name(exact), by_name(short)))
     return bool(exact == short)

@@ -43,20 +43,24 @@ def check(spark: SparkSession, selection: Selection, spec: Spec, staged: Staged,
 
     `sample` holds inputs of rows, under `inputs`, on which a number format is tried where the fastest is asked for.
     """
-    function = staged(replace(spec, probe=True))
     needed = [each.name for each in selection.task.inputs if each.required] or [selection.task.inputs[0].name]
-    inputs = F.struct(*(example(name).alias(name) for name in needed))
+    inputs = F.struct(*(example(name).alias(name) for name in needed)).alias("inputs")
+    chosen: Mapping[str, Any] = {"dtype": spec.placement.dtype}
+    if spec.placement.dtype == "fastest":
+        rows = spark.range(1).select(inputs) if sample is None else sample.limit(SAMPLE_ROWS).coalesce(1)
+        chosen = next(iter(probed(selection, staged(replace(spec, probe=True)), rows)), {"dtype": "float32"})
     slots = spark.sparkContext.defaultParallelism
-    asked = spec.placement.dtype
-    if asked == "fastest":
-        rows = sample.limit(SAMPLE_ROWS).coalesce(1) if sample is not None else spark.range(1).select(inputs.alias("inputs"))
-    else:
-        rows = spark.range(0, slots, numPartitions=slots).select(inputs.alias("inputs"))
-    found = [json.loads(row[0]) for row in rows.select(function("inputs")["r"]["stats"]).collect() if row[0]]
-    refuse(selection.logged.uri, found)
-    chosen = found[0] if asked == "fastest" and found else {"dtype": asked.replace("fastest", "float32")}
+    tried = staged(replace(spec, probe=True, placement=replace(spec.placement, dtype=chosen["dtype"])))
+    found = probed(selection, tried, spark.range(0, slots, numPartitions=slots).select(inputs))
     loads, seconds = (sum(each.get(name, 0) for each in found) for name in ("loads", "load_seconds"))
     return Cleared(chosen["dtype"], chosen.get("why"), int(loads), float(seconds))
+
+
+def probed(selection: Selection, function: Any, rows: DataFrame) -> list[Mapping[str, Any]]:
+    """Return what each executor that took some of the rows has found; raises where one refused."""
+    found = [json.loads(row[0]) for row in rows.select(function("inputs")["r"]["stats"]).collect() if row[0]]
+    refuse(selection.logged.uri, found)
+    return found
 
 
 def refuse(uri: str, found: list[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sparkcoil import digest, precision, weights
 from sparkcoil.errors import EnvironmentError_, SparkcoilError, first_line
-from sparkcoil.scorer import Scorer, Spec
+from sparkcoil.scorer import Scorer, Spec, device_here
 from sparkcoil.tasks import Row
 
 MEMINFO = Path("/proc/meminfo")
@@ -55,7 +55,7 @@ def refuse_memory(folder: Path, spec: Spec) -> None:
     """Pass if the model's weights fit into what memory is free here; raises EnvironmentError_."""
     needed = sum(file.stat().st_size for file in digest.files(folder / "model") if file.suffix in (".safetensors", ".bin"))
     free = free_memory()
-    if spec.placement.device != "cuda" and needed > free:
+    if device_here(spec.placement.device) == "cpu" and needed > free:
         raise EnvironmentError_(
             f"it has {gib(free)} of memory free, and the model's weights take {gib(needed)}; "
             "give executors more memory outside the JVM, or fewer tasks at a time"

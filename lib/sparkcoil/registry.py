@@ -3,8 +3,10 @@
 A checkpoint directory is taken as it is: its weights are not loaded. A pipeline or components are saved first.
 """
 
+import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +14,20 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from pydantic import ValidationError
 
-from sparkcoil import fitness, gate, packing, signature, tasks
+from sparkcoil import assembly, fitness, gate, options, packing, signature, tasks
 from sparkcoil.artifact import LoggedModel
-from sparkcoil.errors import ConfigError
+from sparkcoil.errors import ConfigError, EnvironmentError_, ModelError, did_you_mean, first_line
 from sparkcoil.packing import Package
 from sparkcoil.problems import from_pydantic, said
 from sparkcoil.tasks import Task
 
 EXAMPLE = "input_example.json"
+NAME = re.compile(r"[^/:]*[^/:\s][^/:]*")
+ALIAS = re.compile(r"(?!(?i:latest|v\d+)$)[\w-]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -43,57 +48,111 @@ def log_model(
     base: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
     prompt_template: str | None = None,
-    input_example: Mapping[str, Sequence[Any]] | None = None,
+    input_example: Mapping[str, Sequence[Any]] | pd.DataFrame | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Logged:
     """Log a model as an MLflow transformers model, and register it under `name` with `alias`.
 
     `model` is a checkpoint or adapter directory, a transformers pipeline, or a mapping of components with the model under
     `model`; `base` is the checkpoint directory of an adapter's base, `options` are inference options to go with the model.
-    Raises ConfigError for wrong arguments, ModelError for what is no model of the task, or could not be scored when loaded.
+    Raises ConfigError for wrong arguments, ModelError for what is no model of the task or could not be scored, both before
+    MLflow is asked anything, and EnvironmentError_ where MLflow does not take it.
     """
-    problems = [] if name or not alias else ["alias: given without a name to register the model under"]
-    if problems:
-        raise ConfigError("log_model", problems)
+    known, settings, example = checked(task, name, alias, options, prompt_template, input_example)
     with tempfile.TemporaryDirectory(prefix="sparkcoil-log-") as scratch:
-        writer = prepared(model, Path(scratch), task=task, base=base, options=options, prompt_template=prompt_template)
-        with mlflow.start_run(run_name=f"log {name or writer.package.name}"):
-            info = Model.log(
-                artifact_path=None,
-                name=name or writer.package.name,
-                flavor=writer,
-                registered_model_name=name,
-                metadata={**writer.package.notes, **(metadata or {})},
-                input_example=None if input_example is None else pd.DataFrame(input_example),
-            )
-    version = info.registered_model_version
-    if name and alias:
-        MlflowClient().set_registered_model_alias(name, alias, str(version))
-    uri = f"models:/{name}/{version}" if name else f"models:/{info.model_id}"
-    return Logged(uri, info.model_id, str(version) if version is not None else None)
+        writer = prepared(model, Path(scratch), known, settings, task=task, base=base, example=example)
+        title = name or writer.package.name
+        with recorded(title):
+            notes = {**writer.package.notes, **(metadata or {})}
+            info = Model.log(artifact_path=None, name=re.sub(r"""[/:.%"']""", "_", title), flavor=writer, metadata=notes)
+            version = registered(str(info.model_id), name, alias) if name else None
+    return Logged(f"models:/{name}/{version}" if name else f"models:/{info.model_id}", str(info.model_id), version)
 
 
 def write_model(
     model: Any, folder: str | Path, *, task: str, base: str | Path | None = None, options: Mapping[str, Any] | None = None
 ) -> None:
     """Write a model as log_model logs it into a folder that is not there yet."""
+    known, settings, _ = checked(task, None, None, options, None, None)
     with tempfile.TemporaryDirectory(prefix="sparkcoil-log-") as scratch:
-        writer = prepared(model, Path(scratch), task=task, base=base, options=options, prompt_template=None)
-        writer.save_model(path=str(folder), mlflow_model=Model(metadata=dict(writer.package.notes)), input_example=None)
+        writer = prepared(model, Path(scratch), known, settings, task=task, base=base, example=None)
+        writer.save_model(path=str(folder), mlflow_model=Model(metadata=dict(writer.package.notes)))
+
+
+def checked(
+    task: str, name: str | None, alias: str | None, options: Mapping[str, Any] | None, prompt_template: str | None, input_example: Any
+) -> tuple[Task, dict[str, Any], pd.DataFrame | None]:
+    """Return the task, the options to log and the input example; raises ConfigError with every problem of them."""
+    problems = list(name_problems(name, alias))
+    try:
+        known = tasks.load(task)
+    except ModelError:
+        unknown = f"task: unknown task, found {task!r}{did_you_mean(task, task_names())}"
+        raise ConfigError("log_model", [*problems, unknown]) from None
+    settings = {**(options or {}), **({"prompt_template": prompt_template} if prompt_template else {})}
+    try:
+        settings = known.options(**settings).model_dump(mode="json", exclude_unset=True)
+    except ValidationError as error:
+        problems += [f"options.{said(each)}" for each in from_pydantic(error, known.options)]
+    try:
+        example = None if input_example is None else pd.DataFrame(input_example)
+    except (ValueError, TypeError) as error:
+        problems.append(f"input_example: expected columns of one length ({first_line(error)})")
+        example = None
+    problems += [] if example is None else example_problems(known, [str(each) for each in example.columns])
+    if problems:
+        raise ConfigError("log_model", problems)
+    return known, settings, example
+
+
+def name_problems(name: str | None, alias: str | None) -> Iterator[str]:
+    """Yield what is wrong with the names to register a model under."""
+    if name is not None and not NAME.fullmatch(name):
+        yield f"name: expected a name without '/' and ':', found {name!r}"
+    if alias is not None and name is None:
+        yield "alias: given without a name to register the model under"
+    if alias is not None and not ALIAS.fullmatch(alias):
+        yield f"alias: expected letters, digits, '_' and '-', and not 'latest' or a version such as 'v1', found {alias!r}"
+
+
+def task_names() -> set[str]:
+    """Return every name that a task goes by."""
+    return {*tasks.names(), *(alias for each in tasks.names() for alias in tasks.load(each).aliases)}
+
+
+def example_problems(task: Task, columns: Sequence[str]) -> Iterator[str]:
+    """Yield what keeps columns from being an example of a task's inputs."""
+    known = [each.name for each in task.inputs]
+    for name in columns:
+        if name not in known:
+            yield f"input_example.{name}: no input of {task.name}{did_you_mean(name, known)}"
+    for each in task.inputs:
+        if each.required and each.name not in columns:
+            yield f"input_example.{each.name}: missing"
 
 
 def prepared(
-    model: Any, scratch: Path, *, task: str, base: str | Path | None, options: Mapping[str, Any] | None, prompt_template: str | None
+    model: Any, scratch: Path, known: Task, settings: Mapping[str, Any], *, task: str, base: str | Path | None, example: pd.DataFrame | None
 ) -> "Writer":
     """Return what writes a model, after all that is wrong with it was refused."""
-    known = tasks.load(task)
-    settings = {**(options or {}), **({"prompt_template": prompt_template} if prompt_template else {})}
-    try:
-        known.options(**settings)
-    except ValidationError as error:
-        raise ConfigError("log_model", [f"options.{said(each)}" for each in from_pydantic(error, known.options)]) from None
     package = packing.package(model, known, scratch, task=task, base=None if base is None else Path(base))
-    return Writer(package, known, settings)
+    folder = scratch / "written"
+    folder.mkdir()
+    packing.write(package, folder)
+    writer = Writer(package, known, settings, example, folder)
+    writer.describe(folder, Model(metadata=dict(package.notes)))
+    named = str(model) if isinstance(model, str | Path) else type(model).__name__
+    refuse_unfit(LoggedModel(named, None, folder), known)
+    return writer
+
+
+def refuse_unfit(model: LoggedModel, task: Task) -> None:
+    """Pass if a written model could be scored when it is loaded again, without a word of trust; raises ModelError."""
+    for found in gate.findings(model.path):
+        raise ModelError(f"log_model: {model.uri}: {found.name} {found.reason}; {found.remedy or gate.CURE[found.trust]}")
+    for problem in fitness.problems(model, task):
+        raise ModelError(f"log_model: {model.uri}: {problem}")
+    options.resolve(model, task, {})
 
 
 @dataclass(frozen=True)
@@ -103,20 +162,48 @@ class Writer:
     package: Package
     task: Task
     settings: Mapping[str, Any]
+    example: pd.DataFrame | None
+    folder: Path
 
-    def save_model(self, *, path: str, mlflow_model: Model, input_example: pd.DataFrame | None) -> None:
-        """Write the model's folder; raises ModelError if it could not be scored when it is loaded again."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        packing.write(self.package, folder)
+    def save_model(self, *, path: str, mlflow_model: Model) -> None:
+        """Write the model's folder, which was judged before."""
+        assembly.link_tree(self.folder, Path(path))
+        self.describe(Path(path), mlflow_model)
+
+    def describe(self, folder: Path, mlflow_model: Model) -> None:
+        """Write the MLmodel file, and the example that it names."""
         mlflow_model.signature = signature.of_task(self.task)
-        if input_example is not None:
-            (folder / EXAMPLE).write_text(input_example.to_json(orient="split"))
+        if self.example is not None:
+            signature.write_example(self.example, folder / EXAMPLE)
             mlflow_model.saved_input_example_info = {"artifact_path": EXAMPLE, "type": "dataframe", "pandas_orient": "split"}
         mlflow_model.add_flavor("transformers", **self.package.flavor)
         mlflow.pyfunc.add_to_model(
             mlflow_model, loader_module="sparkcoil.scorer", code="code", python_env="python_env.yaml", model_config=dict(self.settings)
         )
+        (folder / "MLmodel").unlink(missing_ok=True)  # the one in the other folder is the same file
         mlflow_model.save(str(folder / "MLmodel"))
-        gate.check(folder, self.package.name)
-        fitness.check(LoggedModel(self.package.name, None, folder), self.task)
+
+
+@contextmanager
+def recorded(title: str) -> Iterator[None]:
+    """Log within the caller's MLflow run, or else within a run of its own, which fails with what fails in it."""
+    try:
+        if mlflow.active_run() is not None:
+            yield
+        else:
+            with mlflow.start_run(run_name=f"log {title}"):
+                yield
+    except MlflowException as error:
+        raise EnvironmentError_(f"log_model: MLflow did not take the model: {first_line(error)}") from error
+
+
+def registered(model_id: str, name: str, alias: str | None) -> str:
+    """Return the new version of a logged model under a name; none is left behind where its alias cannot be set."""
+    version = str(mlflow.register_model(f"models:/{model_id}", name).version)
+    if alias is not None:
+        try:
+            MlflowClient().set_registered_model_alias(name, alias, version)
+        except MlflowException:
+            MlflowClient().delete_model_version(name, version)
+            raise
+    return version

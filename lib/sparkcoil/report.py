@@ -23,6 +23,7 @@ class RunReport:
     task: str
     options: Mapping[str, Any]
     options_from: Mapping[str, str]
+    options_ignored: Mapping[str, str]
     source: Mapping[str, Any]
     target: Mapping[str, Any]
     model: Mapping[str, Any]
