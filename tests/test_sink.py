@@ -56,3 +56,11 @@ def test_a_table_that_does_not_say_its_keys_is_taken_as_it_is(spark: SparkSessio
     sink.create(spark, target(spark, "ticket_id", keep=("customer",), table="older"))
     spark.sql("ALTER TABLE older UNSET TBLPROPERTIES ('sparkcoil.keys')")
     sink.check(spark, target(spark, "ticket_id", "customer", table="older"))
+
+
+def test_what_the_model_says_of_itself_is_written_with_the_table(spark: SparkSession) -> None:
+    frame = spark.createDataFrame([], "ticket_id BIGINT")
+    noted = sink.expected(frame, ["ticket_id"], TargetConfig(table="noted"), TASK, {"license": "apache-2.0"})
+    sink.create(spark, noted)
+    properties = spark.sql("DESCRIBE DETAIL noted").select("properties").head()["properties"]
+    assert properties["sparkcoil.model.license"] == "apache-2.0"

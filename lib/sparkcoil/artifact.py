@@ -16,6 +16,7 @@ from sparkcoil.errors import ModelError, first_line
 
 # What a checkpoint's configuration says where MLflow says nothing.
 UNKNOWN_CLASS = "unknown"
+NOTED = ("license", "base_model", "commit", "transformers_version", "torch_version")
 MODEL, COMPONENTS, ADAPTER = "model", "components", "peft"
 
 
@@ -59,6 +60,11 @@ class LoggedModel:
     def notes(self) -> dict[str, Any]:
         """What was written into the model's metadata when it was logged."""
         return self.metadata.get("metadata") or {}
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a table of the model's predictions should say of it: licence, base model, the versions it was made with."""
+        return {name: str(self.notes[name]) for name in NOTED if self.notes.get(name)}
 
     @property
     def task(self) -> str | None:

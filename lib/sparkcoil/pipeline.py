@@ -67,7 +67,7 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     pinned = source.pin(spark, config.source)
     keys, keep = config.source.keys, config.target.keep
     inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
-    target = sink.expected(pinned.frame, keys, config.target, selection.task)
+    target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
     sink.check(spark, target)
     selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
     return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)

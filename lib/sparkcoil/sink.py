@@ -6,7 +6,7 @@ A chunk is staged first, beside the table, where Delta's readers do not look; th
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -28,6 +28,7 @@ MEASURED = ("status", "input_hash", "model_digest", "run_id", "scored_at")
 # Table properties: which columns identify a row no schema tells, and by others every row would be there a second time.
 KEYS_PROPERTY = "sparkcoil.keys"
 TASK_PROPERTY = "sparkcoil.task"
+MODEL_PROPERTY = "sparkcoil.model"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Target:
     keep: tuple[str, ...]
     schema: StructType
     task: str
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -47,11 +49,14 @@ class Target:
         return str(self.table or self.path)
 
 
-def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task) -> Target:
-    """Return the target as the contract has it for a source's keys and kept columns and a task's prediction type."""
+def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task, notes: Mapping[str, str] | None = None) -> Target:
+    """Return the target as the contract has it for a source's keys and kept columns and a task's prediction type.
+
+    `notes` of the model, such as its licence, become properties of the table when it is created.
+    """
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
     schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)))
-    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name)
+    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {})
 
 
 def ddl_fields(ddl: str) -> list[StructField]:
@@ -110,6 +115,8 @@ def create(spark: SparkSession, target: Target) -> None:
     builder = builder.tableName(target.table) if target.table else builder.location(str(target.path))
     measured = [field.name for field in target.schema if field.name in target.keys and has_statistics(field)] + list(MEASURED)
     builder = builder.property(KEYS_PROPERTY, json.dumps(target.keys)).property(TASK_PROPERTY, target.task)
+    for name, note in target.notes.items():
+        builder = builder.property(f"{MODEL_PROPERTY}.{name}", note)
     builder.property("delta.dataSkippingStatsColumns", ",".join(f"`{name}`" for name in measured)).execute()
 
 
