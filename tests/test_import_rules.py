@@ -10,7 +10,24 @@ import pytest
 import sparkcoil
 
 LIB = Path(sparkcoil.__file__).parent
-PLAIN = ("errors", "config", "fields", "problems", "runfile", "ledger", "batching", "scoring", "report", "artifact", "options", "fitness", "gate", "generation", "prompts", "tasks/")
+PLAIN = (
+    "errors",
+    "config",
+    "fields",
+    "problems",
+    "runfile",
+    "ledger",
+    "batching",
+    "scoring",
+    "report",
+    "artifact",
+    "options",
+    "fitness",
+    "gate",
+    "generation",
+    "prompts",
+    "tasks/",
+)
 SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "steps", *PLAIN)
 MLFLOW = ("models", "udf", "tracking", "registry", "signature")
 

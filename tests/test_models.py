@@ -16,7 +16,7 @@ from cluster import free_port
 from mlflow import MlflowClient
 
 from sparkcoil import digest, log_model, models
-from sparkcoil.errors import ConfigError, ModelError
+from sparkcoil.errors import ModelError
 
 
 @pytest.fixture
@@ -59,21 +59,6 @@ def test_an_unknown_name_is_refused_with_the_nearest_one(text_model: str) -> Non
 def test_a_uri_without_a_model_is_refused(text_model: str, uri: str) -> None:
     with pytest.raises(ModelError, match=f"model.uri: {uri}"):
         models.resolve(uri)
-
-
-def test_logging_registers_a_version_with_the_alias(examples: Path, home: Path) -> None:
-    logged = log_model(examples / "models" / "keypad", task="automatic-speech-recognition", name="logged", alias="best")
-    assert str(MlflowClient().get_model_version_by_alias("logged", "best").version) == logged.version
-    assert models.resolve("models:/logged@best").architecture == "Wav2Vec2ForCTC"
-
-
-def test_logging_refuses_what_is_no_checkpoint_of_the_task(examples: Path, tmp_path: Path, home: Path) -> None:
-    with pytest.raises(ModelError, match="expected a checkpoint directory"):
-        log_model(tmp_path, task="text-classification")
-    with pytest.raises(ModelError, match="expected a model class ending in ForSequenceClassification, found Wav2Vec2ForCTC"):
-        log_model(examples / "models" / "keypad", task="text-classification")
-    with pytest.raises(ConfigError, match="alias: given without a name"):
-        log_model(examples / "models" / "keypad", task="automatic-speech-recognition", alias="best")
 
 
 @pytest.fixture

@@ -74,9 +74,8 @@ def embeddings(folder: Path) -> Case:
     model, tokenizer = (getattr(transformers, each).from_pretrained(checkpoint) for each in ("AutoModel", "AutoTokenizer"))
     with torch.inference_mode():
         vectors = [None if each is None else model.eval()(**tokenizer(each, return_tensors="pt"))[0][0, 0] for each in TEXTS]
-    return case(
-        checkpoint, "feature-extraction", {"text": TEXTS}, [None if each is None else {"embedding": each.tolist()} for each in vectors]
-    )
+    expected = [None if each is None else {"embedding": each.tolist()} for each in vectors]
+    return case(checkpoint, "feature-extraction", {"text": TEXTS}, expected)
 
 
 MODULES = {"Transformer": "", "Pooling": "1_Pooling"}
@@ -89,10 +88,9 @@ def answers(folder: Path) -> Case:
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     questions = ["Who barked?", None, "Where was she born?", " "]
     contexts = [tiny_encoders.SENTENCES[i] for i in (1, 1, 0, 3)]
-    pairs = zip(questions, contexts, strict=True)
-    expected = [
-        None if question is None else {"answer": ways.best_span(model, tokenizer, question, context)} for question, context in pairs
-    ]
+    expected: list[dict[str, Any] | None] = []
+    for question, context in zip(questions, contexts, strict=True):
+        expected.append(None if question is None else {"answer": ways.best_span(model, tokenizer, question, context)})
     return case(checkpoint, "question-answering", {"question": questions, "context": contexts}, expected)
 
 

@@ -285,7 +285,7 @@ def top_level(fields: str) -> list[str]:
 def test_a_column_of_a_rows_own_options_may_have_nulls(home: Path, tmp_path: Path) -> None:
     checkpoint = tiny_models.tiny_causal(tmp_path / "causal") / "model"
     logged = log_model(checkpoint, task="text-generation", options={"max_new_tokens": 5})
-    found = predicted(logged, text=["an array"] * 3, max_new_tokens=[2, None, 3])
+    found = predicted(logged, text=["the socket is closed"] * 3, max_new_tokens=[2, None, 3])
     assert found["completion_tokens"].tolist() == [2, 5, 3]
 
 
@@ -365,7 +365,7 @@ REFUSED: list[tuple[Callable[[Path], dict[str, Any]], str]] = [
     (no_tokenizer, "the artifact holds no tokenizer; log the model together with its tokenizer"),
     (
         own_code,
-        r"model/config.json points to code of the model's own \(auto_map\); log the model with classes that transformers itself has",
+        r"model/config.json points to code of the model's own \(auto_map\); log the model with classes that transformers",
     ),
     (bare_model, "expected a directory, a pipeline or components with a model, found LlamaForCausalLM"),
     (odd_component, r"'tokeniser' is no component of a model; did you mean 'tokenizer'\?"),
