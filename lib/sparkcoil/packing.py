@@ -187,7 +187,8 @@ def write(package: Package, folder: Path) -> None:
             link_or_copy(str(file), str(target))
     card.carry([package.folders["model"], package.folders.get("peft", package.folders["model"])], folder)
     library = Path(sparkcoil.__file__).parent
-    shutil.copytree(library, folder / "code" / "sparkcoil", ignore=shutil.ignore_patterns("__pycache__"))
+    if library.is_dir():  # it is not where sparkcoil was imported from a zip
+        shutil.copytree(library, folder / "code" / "sparkcoil", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements(package)))
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment))

@@ -177,8 +177,9 @@ class Writer:
             signature.write_example(self.example, folder / EXAMPLE)
             mlflow_model.saved_input_example_info = {"artifact_path": EXAMPLE, "type": "dataframe", "pandas_orient": "split"}
         mlflow_model.add_flavor("transformers", **self.package.flavor)
+        code = "code" if (folder / "code").is_dir() else None
         mlflow.pyfunc.add_to_model(
-            mlflow_model, loader_module="sparkcoil.scorer", code="code", python_env="python_env.yaml", model_config=dict(self.settings)
+            mlflow_model, loader_module="sparkcoil.scorer", code=code, python_env="python_env.yaml", model_config=dict(self.settings)
         )
         (folder / "MLmodel").unlink(missing_ok=True)  # the one in the other folder is the same file
         mlflow_model.save(str(folder / "MLmodel"))
