@@ -355,7 +355,9 @@ def configs(draw: st.DrawFn) -> RunConfig:
         source={**draw(SOURCES), "keys": names[:cut], "columns": draw(st.dictionaries(WORDS, WORDS, min_size=1, max_size=3))},
         target={**draw(PLACES), "keep": names[cut:]},
         rows=draw(st.fixed_dictionaries({}, optional={"max_failed_share": st.floats(0, 1)})),
-        batching=draw(st.fixed_dictionaries({}, optional={"window_rows": st.integers(1), "max_batch_seconds": st.floats(0.1, 9)})),
+        batching=draw(
+            st.fixed_dictionaries({}, optional={"window_rows": st.integers(1, 2**31 - 1), "max_batch_seconds": st.floats(0.1, 9)})
+        ),
         spark=draw(st.dictionaries(WORDS, WORDS | st.booleans() | st.integers() | st.floats(0, 1), max_size=3)),
     )
 

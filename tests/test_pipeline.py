@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from runs import history, make_table, text_run
 
-from sparkcoil import run
+from sparkcoil import run, sink
 from sparkcoil.errors import BudgetExceeded, ConfigError, ModelError, SourceError, TargetError
 
 TEXTS = [(i, f"Return the socket number {i} of the event loop.") for i in range(40)]
@@ -229,3 +229,41 @@ def test_no_shuffle_lies_above_the_model(spark: SparkSession, text_model: str) -
     assert plan.count("ArrowEvalPython") == 1
     assert "Exchange" in plan
     assert "Exchange" not in plan.split("ArrowEvalPython")[0]
+
+
+def test_a_query_that_gives_other_rows_later_is_read_once(spark: SparkSession, text_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_table(spark, "moving", TEXTS)
+    publish = sink.publish
+
+    def published(*given: object, **named: object) -> None:
+        publish(*given, **named)
+        spark.sql("UPDATE moving SET body = concat(body, '!')")
+
+    monkeypatch.setattr(sink, "publish", published)
+    source = {"query": "SELECT * FROM moving", "keys": ["id"], "columns": {"text": "body"}}
+    report = run(spark, text_run(text_model, "-", "moving_scored", source=source, batching={"chunk_rows": 10}))
+    assert (report.rows["ok"], report.rows["unpublished"]) == (40, 0)
+    assert sorted(row["id"] for row in spark.table("moving_scored").collect()) == list(range(40))
+
+
+def test_an_expression_of_time_is_evaluated_once(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "timed", TEXTS)
+    columns = {"text": "concat(body, cast(current_timestamp() AS STRING))"}
+    source = {"table": "timed", "keys": ["id"], "columns": columns}
+    report = run(spark, text_run(text_model, "-", "timed_scored", source=source, batching={"chunk_rows": 10}))
+    assert (report.rows["ok"], report.rows["unpublished"]) == (40, 0)
+    assert sorted(row["id"] for row in spark.table("timed_scored").collect()) == list(range(40))
+
+
+def test_a_target_that_is_the_source_is_refused(spark: SparkSession, text_model: str, scored: str) -> None:
+    source = {"table": scored, "keys": ["id"], "columns": {"text": "prediction.label"}}
+    with pytest.raises(TargetError, match="read_only_scored is the source itself"):
+        run(spark, text_run(text_model, "-", scored, source=source))
+
+
+def test_a_query_that_is_no_select_is_refused_undone(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "untouched", TEXTS[:2])
+    source = {"query": "INSERT INTO untouched VALUES (9, 'x')", "keys": ["id"], "columns": {"text": "body"}}
+    with pytest.raises(SourceError):
+        run(spark, text_run(text_model, "-", "x_scored", source=source))
+    assert spark.table("untouched").count() == 2

@@ -306,3 +306,7 @@ def test_a_row_without_parts_is_handed_an_empty_list() -> None:
 def test_rows_of_parts_do_not_depend_on_their_neighbours(texts: list[list[str]]) -> None:
     together = [" ".join(each) for each in texts]
     assert told(worded().score(rows(*together))[0]) == [told(worded().score(rows(each))[0])[0] for each in together]
+
+
+def test_a_missing_number_is_equal_to_itself() -> None:
+    assert identity({"text": b"a", "max_tokens": float("nan")}) == identity({"text": b"a", "max_tokens": float("nan")})

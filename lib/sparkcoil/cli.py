@@ -96,9 +96,10 @@ def finish(verb: Callable[[], str]) -> NoReturn:
         code, line = error.exit_code, json.dumps({"exit_code": error.exit_code, "error": type(error).__name__, "message": str(error)})
         print(f"sparkcoil: {error}", file=sys.stderr)
     except Exception as error:
-        # Its message may hold what a row holds, and the report goes further than the log.
+        # Its message may hold what a row holds: of Spark's errors the condition is said, of others the class.
         code, line = 1, json.dumps({"exit_code": 1, "error": type(error).__name__, "message": "see stderr"})
-        traceback.print_exc()
+        condition = getattr(error, "getCondition", str)()
+        print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, condition or "", file=sys.stderr)
     print(line, flush=True)
     raise SystemExit(code)
 

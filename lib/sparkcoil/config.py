@@ -239,7 +239,7 @@ def _column_conflicts(data: Mapping[str, Any], field: str) -> Iterator[Problem]:
     for index, name in _names(data, field):
         if name.lower() in seen:
             yield Problem((field, index), "repeats an earlier column", quotes=True)
-        if name.lower() in ledger.COLUMNS:
+        if name.lower() in ledger.COLUMNS or name.startswith("__"):
             yield Problem((field, index), "is a column of the prediction table's own", quotes=True, hint="; rename it")
         seen.add(name.lower())
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def remembered(folder: Path) -> str:
     stamp = json.dumps([str(folder), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in listing]])
     try:
         known = cache.folder("digests") / hashlib.sha256(stamp.encode()).hexdigest()
-        if not known.exists():
-            known.write_text(of_folder(folder))
+        if not known.exists() or len(known.read_text()) != 64:  # a full disk may have left half of one
+            unfinished = known.with_name(f"{known.name}.{os.getpid()}")
+            unfinished.write_text(of_folder(folder))
+            unfinished.rename(known)
         return known.read_text()
     except OSError:  # an executor may have no folder to write to
         return of_folder(folder)

@@ -23,7 +23,7 @@ Expression = Annotated[str, Field(pattern=NOT_BLANK), expected("a column name or
 Query = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL query")]
 Condition = Annotated[str, Field(pattern=NOT_BLANK), expected("a SQL condition")]
 TableName = Annotated[str, Field(pattern=TABLE_NAME), expected("a table name of one to three parts, each a word or in backquotes")]
-Count = Annotated[int, Field(gt=0), expected("a whole number above 0")]
+Count = Annotated[int, Field(gt=0, lt=2**31), expected("a whole number above 0")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number of seconds above 0")]
 Version = Annotated[int, Field(ge=0), expected("a table version, a whole number from 0")]
 Flag = StrictBool

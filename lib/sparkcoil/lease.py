@@ -48,7 +48,7 @@ def held(spark: SparkSession, location: str, run_id: str) -> Iterator[bool]:
 
 def lock_path(location: str) -> Path:
     """Return the lock file of a target: beside its folder, since a folder with files in it cannot become a table."""
-    folder = Path("/" + location.removeprefix("file:").lstrip("/"))
+    folder = Path("/" + location.removeprefix("file:").lstrip("/")).resolve()  # one lock, whichever link leads there
     return folder.parent / f".{folder.name}.sparkcoil-lock"
 
 

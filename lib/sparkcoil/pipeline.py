@@ -3,7 +3,7 @@
 import math
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -50,6 +50,8 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
                 sink.clear_stage(spark, this.target)  # a killed run leaves its stage behind
             todo = find_due(spark, this, retry_failed=retry_failed)
             sink.create(spark, this.target)
+            if todo.counts["due"] and source.moves(config.source, this.source.version):
+                this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
         progress = Progress(total=todo.counts["due"], allowed=config.rows.max_failed_share)
         if progress.total:
             score_chunks(spark, this, todo, progress, clock=clock, alone=alone)
@@ -69,6 +71,7 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
     target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
     sink.check(spark, target)
+    sink.refuse_source(spark, target, source.location(spark, config.source))
     selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
     return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)
 
@@ -78,6 +81,15 @@ def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
     at = sink.version(spark, this.target) if sink.exists(spark, this.target) else None
     scored = None if at is None else sink.read(spark, this.target, at)
     return due.find(this.rows, scored, this.config.source.keys, model_digest=this.selection.logged.digest, retry_failed=retry_failed)
+
+
+def fixed(spark: SparkSession, this: Run, todo: Due, *, retry_failed: bool) -> tuple[Run, Due]:
+    """Return the run over a copy of its due rows, and what is due of them: each chunk reads the source anew, which may have changed."""
+    due_rows = this.rows if todo.everything else rows.filter_due(this.rows, todo.keyed, this.config.source.keys)
+    copied = replace(this, rows=sink.snapshot(spark, this.target, due_rows, run_id=this.id))
+    found = find_due(spark, copied, retry_failed=retry_failed)
+    counts = {**found.counts, **{name: todo.counts[name] for name in ("source", "keys") if not todo.everything}}
+    return copied, Due(found.keyed, counts)
 
 
 def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:

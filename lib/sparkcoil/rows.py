@@ -76,6 +76,11 @@ def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *,
     ).drop("__hash", "__digest", "__failed", "__tried")
 
 
+def filter_due(rows: DataFrame, due: DataFrame, keys: Sequence[str]) -> DataFrame:
+    """Keep the rows whose key is due."""
+    return rows.join(due.select(*quoted(keys)), list(keys), "left_semi").select(*quoted(rows.columns))
+
+
 def filter_chunk(frame: DataFrame, chunk: int, chunks: int) -> DataFrame:
     """Keep the rows of one chunk; rows with equal inputs are in the same one."""
     return frame if chunks == 1 else frame.where(F.pmod(F.xxhash64("input_hash"), F.lit(chunks)) == chunk)

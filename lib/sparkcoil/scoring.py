@@ -1,5 +1,6 @@
 """Rows in, records out: one record for every row, with a prediction or an error. Knows nothing of Spark or MLflow."""
 
+import math
 import pickle
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -114,7 +115,14 @@ class Scoring:
 def identity(row: Row) -> Hashable:
     """Return what is equal for rows with equal inputs."""
     # Not repr, which leaves out the middle of a long array; not every Hashable, since a tuple may hold a list.
-    return tuple((name, cell if isinstance(cell, PLAIN_CELLS) else pickle.dumps(cell)) for name, cell in sorted(row.items()))
+    return tuple((name, plain_cell(cell)) for name, cell in sorted(row.items()))
+
+
+def plain_cell(cell: Any) -> Hashable:
+    """Return a cell as a value that equals itself; the NaN that stands for a missing number does not."""
+    if isinstance(cell, float) and math.isnan(cell):
+        return "NaN", None
+    return cell if isinstance(cell, PLAIN_CELLS) else pickle.dumps(cell)
 
 
 def attempted(function: Callable[[Row, Options], Any], row: Row, options: Options) -> Any:

@@ -52,6 +52,15 @@ def select(config: ModelConfig, *, name: str, task: str | None, columns: Mapping
 
     Raises ConfigError or ModelError before anything of the artifact has run.
     """
+    try:
+        return selected(config, name=name, task=task, columns=columns)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        kind = type(error).__name__
+        raise ModelError(f"model.uri: {config.uri}: the artifact's files are not as MLflow and transformers write them ({kind})") from error
+
+
+def selected(config: ModelConfig, *, name: str, task: str | None, columns: Mapping[str, str] | None) -> Selection:
+    """Return the model of a run, resolved, judged by the gate, made whole, and with its options."""
     found = models.resolve(config.uri)
     lifted = gate.check(found.path, found.uri, config.trust)
     chosen = tasks.load(task_name(found, task))

@@ -37,7 +37,8 @@ DEFAULTS: Mapping[str, str] = {
 
 # With Spark's defaults Delta makes 50 and 200 tiny tasks for every query: a trivial write took 37 s on two cores.
 LOCAL_DEFAULTS: Mapping[str, str] = {
-    "spark.master": "local[*]",
+    # Four tries, as on a cluster: a worker that is killed costs its task, not the run.
+    "spark.master": "local[*,4]",
     "spark.driver.memory": "2g",
     "spark.driver.host": "127.0.0.1",
     "spark.sql.shuffle.partitions": str(os.cpu_count() or 2),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
@@ -50,10 +51,7 @@ class Target:
 
 
 def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task, notes: Mapping[str, str] | None = None) -> Target:
-    """Return the target as the contract has it for a source's keys and kept columns and a task's prediction type.
-
-    `notes` of the model, such as its licence, become properties of the table when it is created.
-    """
+    """Return the target as the contract has it; notes of the model become properties of the table when it is created."""
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
     schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)))
     return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {})
@@ -146,6 +144,18 @@ def stage(spark: SparkSession, target: Target, frame: DataFrame, *, run_id: str,
     return spark.read.schema(schema).parquet(path)
 
 
+def snapshot(spark: SparkSession, target: Target, rows: DataFrame, *, run_id: str) -> DataFrame:
+    """Write the rows to be scored beside the target and return them as read back: a query may give others the next time."""
+    rows.write.mode("overwrite").parquet(path := f"{stage_folder(spark, target)}/{run_id}/rows")
+    return spark.read.schema(rows.schema).parquet(path)
+
+
+def refuse_source(spark: SparkSession, target: Target, source: str | None) -> None:
+    """Pass unless the target is the source itself, whose predictions would be overwritten; raises TargetError."""
+    if source and exists(spark, target) and location(spark, target).removeprefix("file:") == source.removeprefix("file:"):
+        raise TargetError(f"target: {target.name} is the source itself; score into another table")
+
+
 def measure(staged: DataFrame, target: Target) -> Mapping[str, list[dict[str, Any]]]:
     """Return a staged chunk's failures by stage and code, each with the smallest key it has, and its windows' notes."""
     failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
@@ -204,7 +214,8 @@ def location(spark: SparkSession, target: Target) -> str:
         return str(detail["location"])
     *database, name = str(target.table).replace("`", "").split(".")
     found = spark.catalog.getDatabase(".".join(database) or spark.catalog.currentDatabase())
-    return f"{found.locationUri}/{name.lower()}"
+    where = urlsplit(str(found.locationUri))  # encoded as a URI, unlike the location of a table that is there
+    return f"{f'file:{unquote(where.path)}' if where.scheme in ('', 'file') else where.geturl()}/{name.lower()}"
 
 
 def stage_folder(spark: SparkSession, target: Target) -> str:

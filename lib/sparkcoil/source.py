@@ -37,6 +37,9 @@ RUN_FILE = Wording("the run file", "source.keys", "target.keep", "source.columns
 ARGUMENTS = Wording("the call", "keys", "keep", "columns")
 
 
+VOLATILE = re.compile(r"(?i)\b(now|current_\w+|localtimestamp|unix_timestamp|rand\w*|uuid|shuffle)\b")
+
+
 @dataclass(frozen=True)
 class PinnedSource:
     """A source at one version; `version` is None for a source that has none."""
@@ -76,10 +79,26 @@ def delta_version(spark: SparkSession, source: SourceConfig) -> int | None:
     return int(newest["version"]) if newest else None
 
 
+def location(spark: SparkSession, source: SourceConfig) -> str | None:
+    """Return where a Delta source's files lie, None for any other source."""
+    if source.query or (source.table and not spark.catalog.tableExists(source.table)) or delta_version(spark, source) is None:
+        return None
+    table = DeltaTable.forName(spark, source.table) if source.table else DeltaTable.forPath(spark, str(source.path))
+    detail = table.detail().select("location").head()
+    return str(detail["location"]) if detail else None
+
+
+def moves(source: SourceConfig, version: int | None) -> bool:
+    """Tell whether reading the source again may give other rows: a query or a view, or an expression of time or chance."""
+    written = [*source.columns.values(), source.where or ""]
+    return (version is None and not source.path) or any(VOLATILE.search(each) for each in written)
+
+
 def read(spark: SparkSession, source: SourceConfig, version: int | None) -> DataFrame:
     """Return the source's rows, of one version where it has versions."""
     if source.query:
-        return spark.sql(source.query)
+        # Within brackets only what gives rows is grammar: any other statement would be done before it could be refused.
+        return spark.sql(f"SELECT * FROM (\n{source.query.strip().rstrip(';')}\n)")
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     if source.table:
         return reader.table(source.table)

@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import mlflow
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StringType
+from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
 from sparkcoil import ledger, models, preflight, weights
 from sparkcoil.config import BatchingConfig
@@ -71,8 +72,30 @@ def struct_as_sent(task: Task, given: Mapping[str, Column | str]) -> Column:
 
 
 def as_sent(column: Column, kind: DataType) -> Column:
-    """Return a column as it crosses to the worker."""
-    return column.cast("binary") if isinstance(kind, StringType) else column
+    """Return a column as it crosses to the worker: an invalid string inside an array or a struct, which would end it, as NULL."""
+    if isinstance(kind, StringType):
+        return column.cast("binary")
+    readable = is_readable(column, kind)
+    return column if readable is None else F.when(readable, column)
+
+
+def is_readable(column: Column, kind: DataType) -> Column | None:
+    """Return whether all strings within a value are valid UTF-8; None for a type without any."""
+    if isinstance(kind, StringType):
+        return F.coalesce(F.is_valid_utf8(column), F.lit(True))
+    if isinstance(kind, ArrayType):
+        inner = kind.elementType
+        has_text = is_readable(F.lit(None), inner) is not None
+        return F.coalesce(F.forall(column, lambda each: or_true(is_readable(each, inner))), F.lit(True)) if has_text else None
+    if isinstance(kind, StructType):
+        fields = [found for each in kind.fields if (found := is_readable(column[each.name], each.dataType)) is not None]
+        return reduce(Column.__and__, fields) if fields else None
+    return None
+
+
+def or_true(readable: Column | None) -> Column:
+    """Return the condition, or one that always holds."""
+    return F.lit(True) if readable is None else readable
 
 
 def record_columns(record: Column, *, attempts: Column) -> Mapping[str, Column]:

@@ -37,8 +37,8 @@ def conversation(row: Row) -> list[dict[str, str]]:
     cell = row.get("messages")
     if generation.is_null(cell):
         return [{"role": "user", "content": decode_text(row.get("text"), "text" if "text" in row else "messages")}]
-    if isinstance(cell, bytes | bytearray):
-        cell = from_json(decode_text(bytes(cell), "messages"))
+    if isinstance(cell, bytes | bytearray | str):
+        cell = from_json(decode_text(cell if isinstance(cell, str) else bytes(cell), "messages"))
     listed = generation.plain(cell)
     if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
         raise RowError("input", "bad_messages", "messages is not an array with at least one message")

@@ -36,7 +36,7 @@ def records_of(table: Any) -> list[Mapping[str, Any]]:
     """Return the rows of a table: an array of structs, or JSON of rows or of columns; raises RowError for anything else."""
     if table is None:
         raise RowError("input", "null_input", "table is NULL")
-    content = parsed(decode_text(table, "table")) if isinstance(table, bytes) else list(table)
+    content = parsed(decode_text(table, "table")) if isinstance(table, bytes | str) else list(table)
     if isinstance(content, dict) and all(isinstance(column, list) for column in content.values()):
         height = max(map(len, content.values()), default=0)
         return [{name: column[i] for name, column in content.items() if i < len(column)} for i in range(height)]
@@ -48,7 +48,9 @@ def records_of(table: Any) -> list[Mapping[str, Any]]:
 def parsed(text: str) -> Any:
     """Return the content of JSON text; raises RowError where it is none."""
     try:
-        return json.loads(text)
+        content = json.loads(text)
+        json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair could not leave the worker
+        return content
     except (ValueError, RecursionError):
         raise RowError("input", "invalid_table", "table is not valid JSON") from None
 
