@@ -341,7 +341,7 @@ def columns(*, at_least: int) -> st.SearchStrategy[list[str]]:
 
 TEXTS = st.text(min_size=1).filter(lambda text: text.strip() and "${env:" not in text)
 TABLES = st.lists(st.from_regex(r"[A-Za-z0-9_]+|`[^`]+`", fullmatch=True), min_size=1, max_size=3).map(".".join)
-COUNTS = st.none() | st.integers(1, 2**63)
+COUNTS = st.none() | st.integers(1, 2**31 - 1)
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
 JSON = st.recursive(SCALARS, lambda below: st.lists(below, max_size=3) | st.dictionaries(TEXTS, below, max_size=3), max_leaves=8)
 BATCHING = st.fixed_dictionaries(
