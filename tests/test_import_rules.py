@@ -28,7 +28,7 @@ PLAIN = (
     "prompts",
     "tasks/",
 )
-SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "steps", *PLAIN)
+SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "writing", "steps", *PLAIN)
 MLFLOW = ("models", "udf", "tracking", "registry", "signature")
 
 

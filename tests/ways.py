@@ -108,6 +108,19 @@ def logged_with_v4(folder: Path, task: str, instance: str) -> None:
     edit(folder, lambda content: content["flavors"]["transformers"].update(known))
 
 
+def pickle_weights(folder: Path) -> None:
+    """Put the weights of a logged classifier into a pickle."""
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "model")
+    (folder / "model" / "model.safetensors").unlink()
+    torch.save(model.state_dict(), folder / "model" / "pytorch_model.bin")
+
+
+def configure(folder: Path, **settings: Any) -> None:
+    """Change a checkpoint's configuration."""
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **settings}))
+
+
 @way("a pipeline")
 def _pipeline(folder: Path, scratch: Path) -> Scores:
     pipe = classifier(scratch)
@@ -174,8 +187,7 @@ def seq2seq(folder: Path, scratch: Path, task: str, instance: str, prefix: str =
     """Return what a tiny T5 writes, logged as transformers 4 did for a task."""
     checkpoint = tiny_models.tiny_seq2seq(scratch / "t5") / "model"
     if prefix:
-        config = json.loads((checkpoint / "config.json").read_text())
-        (checkpoint / "config.json").write_text(json.dumps({**config, "task_specific_params": {task: {"prefix": prefix}}}))
+        configure(checkpoint, task_specific_params={task: {"prefix": prefix}})
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(checkpoint).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint)
     mlflow.transformers.save_model({"model": model, "tokenizer": tokenizer}, str(folder), task="text-generation", **NO_REQUIREMENTS)
@@ -424,37 +436,27 @@ def _lost_base(folder: Path, scratch: Path) -> None:
 
 @way("another flavor", refused="expected a model logged with the transformers flavor, found the flavors: python_function")
 def _other_flavor(folder: Path, scratch: Path) -> None:
-    classifier_folder = folder
-    _pipeline(classifier_folder, scratch)
+    _pipeline(folder, scratch)
     edit(folder, lambda content: content["flavors"].pop("transformers"))
 
 
 @way("weights as a pickle (`.bin`)", refused=r"pytorch_model.bin .*save the model as safetensors")
 def _pickle(folder: Path, scratch: Path) -> None:
     _pipeline(folder, scratch)
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "model")
-    (folder / "model" / "model.safetensors").unlink()
-    torch.save(model.state_dict(), folder / "model" / "pytorch_model.bin")
+    pickle_weights(folder)
 
 
 @way("weights as a pickle, with `model.trust: [pickle]`")
 def _trusted_pickle(folder: Path, scratch: Path) -> Scores:
     scores = _pipeline(folder, scratch)
-    _pickle_in_place(folder)
+    pickle_weights(folder)
     return Scores(scores.inputs, scores.expected, {"trust": ["pickle"]})
-
-
-def _pickle_in_place(folder: Path) -> None:
-    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "model")
-    (folder / "model" / "model.safetensors").unlink()
-    torch.save(model.state_dict(), folder / "model" / "pytorch_model.bin")
 
 
 @way("code of the model's own (`auto_map`)", refused="auto_map")
 def _remote_code(folder: Path, scratch: Path) -> None:
     _pipeline(folder, scratch)
-    config = folder / "model" / "config.json"
-    config.write_text(json.dumps({**json.loads(config.read_text()), "auto_map": {"AutoModel": "evil.Model"}}))
+    configure(folder / "model", auto_map={"AutoModel": "evil.Model"})
 
 
 @way("code paths", refused="code paths")
@@ -472,9 +474,7 @@ def _loader(folder: Path, scratch: Path) -> None:
 @way("a quantised checkpoint where no executor has a GPU", refused="quantised .*GPU")
 def _quantised(folder: Path, scratch: Path) -> None:
     _pipeline(folder, scratch)
-    config = folder / "model" / "config.json"
-    quantised = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
-    config.write_text(json.dumps({**json.loads(config.read_text()), **quantised}))
+    configure(folder / "model", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
 
 
 @way("TensorFlow or Flax weights", refused="PyTorch")

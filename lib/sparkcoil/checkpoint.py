@@ -9,12 +9,12 @@ import torch
 import transformers
 from safetensors import safe_open
 
+from sparkcoil.artifact import ADAPTER, COMPONENTS, MODEL
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError
 
-ADAPTER = "peft"
-# MLflow stores an adapter's base as PEFT has wrapped it. Loaded under those names, its layers would start at random, silently.
-UNWRAPPED = {r"\.base_layer\.": ".", r"\.original_module\.": "."}
+# PEFT renames the layers that it wraps, and MLflow stores an adapter's base so. Loaded under those names, they would start at random.
+WRAPPED = r"\.(?:base_layer|original_module)\."
 # The layers that PEFT trains and stores whole, by what transformers calls a classification head.
 HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight")
 
@@ -32,9 +32,9 @@ def load_model(artifact: Path, auto_class: str, placement: Placement) -> Any:
     stored = stored_weights(adapter) if is_adapter else {}
     if is_adapter:
         # The base's own head may be of another size: the adapter's takes its place.
-        given = {"key_mapping": UNWRAPPED, "ignore_mismatched_sizes": True, **head_size(stored), **given}
+        given = {"key_mapping": {WRAPPED: "."}, "ignore_mismatched_sizes": True, **head_size(stored), **given}
     loader = getattr(transformers, auto_class)
-    model, found = loader.from_pretrained(artifact / "model", output_loading_info=True, **given, **allowed(placement))
+    model, found = loader.from_pretrained(artifact / MODEL, output_loading_info=True, **given, **allowed(placement))
     replaced = {each[0] for each in found["mismatched_keys"]}
     refuse_missing((set(found["missing_keys"]) | replaced) - set(stored), model)
     if is_adapter:
@@ -44,7 +44,7 @@ def load_model(artifact: Path, auto_class: str, placement: Placement) -> Any:
 
 def refuse_quantised(artifact: Path, placement: Placement) -> None:
     """Pass unless the checkpoint is quantised and there is no GPU to run it on; raises ModelError."""
-    config = json.loads((artifact / "model" / "config.json").read_text())
+    config = json.loads((artifact / MODEL / "config.json").read_text())
     method = (config.get("quantization_config") or {}).get("quant_method")
     if method and placement.device == "cpu":
         raise ModelError(f"the checkpoint is quantised ({method}), which needs a GPU, and none is seen here; log it as it was before")
@@ -105,9 +105,9 @@ def load_feature_extractor(artifact: Path, placement: Placement) -> Any:
 
 def load_part(artifact: Path, name: str, auto_class: str, placement: Placement) -> Any:
     """Return a component of an artifact: MLflow keeps them in `components/`, apart from those it saved with the model."""
-    component = artifact / "components" / name
+    component = artifact / COMPONENTS / name
     loader: Any = getattr(transformers, auto_class)
-    return loader.from_pretrained(component if component.is_dir() else artifact / "model", **allowed(placement))
+    return loader.from_pretrained(component if component.is_dir() else artifact / MODEL, **allowed(placement))
 
 
 def allowed(placement: Placement) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Knows nothing of files (runfile.py reads them), Spark, MLflow or torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -31,7 +31,7 @@ from sparkcoil.fields import (
     Trust,
     Version,
 )
-from sparkcoil.problems import Problem, Section, by_field, expected, from_pydantic, said, value_at
+from sparkcoil.problems import KeyPath, Problem, Section, by_field, expected, from_pydantic, input_problems, said, value_at
 from sparkcoil.tasks import Task
 
 
@@ -179,7 +179,8 @@ def check_task(config: RunConfig, task: Task) -> None:
 
 def check_call(where: str, task: Task, options: Mapping[str, Any], columns: Mapping[str, Any] | None) -> None:
     """Raise ConfigError unless the task takes these options and inputs; no message holds a value."""
-    problems = [*_option_problems(task, options), *_input_problems(task, columns, options)]
+    inputs = () if columns is None else input_problems(task, columns, options)
+    problems = [*_option_problems(task, options), *_below(("source", "columns"), inputs)]
     if problems:
         raise ConfigError(where, [said(each) for each in problems])
 
@@ -196,35 +197,25 @@ def _task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     try:
         task = tasks.load(name)
     except ModelError:
-        known = {*tasks.names(), *(alias for each in tasks.names() for alias in tasks.load(each).aliases)}
-        yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, known))
+        yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, tasks.every_name()))
         return
     for options in value_at(data, ("model", "options")):
         yield from _option_problems(task, options)
+    asked = [each for each in value_at(data, ("model", "options")) if isinstance(each, Mapping)]
     for columns in value_at(data, ("source", "columns")):
-        yield from _input_problems(task, columns, *value_at(data, ("model", "options")))
+        if isinstance(columns, Mapping):
+            yield from _below(("source", "columns"), input_problems(task, columns, asked[0] if asked else ()))
 
 
 def _option_problems(task: Task, options: Any) -> Iterator[Problem]:
     try:
         task.options.model_validate(options if isinstance(options, Mapping) else {})
     except ValidationError as error:
-        for problem in by_field(from_pydantic(error, task.options)):
-            yield replace(problem, path=("model", "options", *problem.path))
+        yield from _below(("model", "options"), by_field(from_pydantic(error, task.options)))
 
 
-def _input_problems(task: Task, columns: Any, options: Any = None) -> Iterator[Problem]:
-    if not isinstance(columns, Mapping):
-        return
-    if task.one_of and not set(task.one_of) & {*columns, *(options or ())}:
-        yield Problem(("source", "columns"), f"{task.name} needs one of {', '.join(task.one_of)}")
-    known = {each.name for each in task.inputs}
-    for name in columns:
-        if name not in known:
-            yield Problem(("source", "columns", name), "unknown input", hint=did_you_mean(str(name), known))
-    for each in task.inputs:
-        if each.required and each.name not in columns:
-            yield Problem(("source", "columns", each.name), f"missing, and {task.name} needs it")
+def _below(path: KeyPath, problems: Iterable[Problem]) -> Iterator[Problem]:
+    return (replace(each, path=(*path, *each.path)) for each in problems)
 
 
 def _unless_exactly_one(data: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:

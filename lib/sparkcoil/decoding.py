@@ -12,14 +12,11 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
 
-from sparkcoil.batching import Budget
 from sparkcoil.engines import Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, GenerationOptions, Request
 from sparkcoil.steps import Ended, Ending, RepetitionPenalty, Watch, completed
 
-# Padded tokens of prompts in one batch. The rows are few, since each grows by its new tokens.
-CPU_BUDGET, GPU_BUDGET = Budget(2_048, 32), Budget(32_768, 128)
 NEW_TOKENS = 256
 UNLIMITED = 10**9
 # Options that `model.generate` takes as they are, always and for sampling alone.

@@ -11,11 +11,10 @@ from typing import Any
 import torch
 import transformers
 
+from sparkcoil.checkpoint import WRAPPED
 from sparkcoil.errors import ModelError, did_you_mean
 
 COMPONENTS = ("model", "tokenizer", "feature_extractor", "image_processor", "processor")
-# PEFT renames the layers that it wraps.
-WRAPPED = re.compile(r"\.(base_layer|original_module)\.")
 
 
 def saved(model: Any, scratch: Path, base: Path | None) -> tuple[Path, Path | None]:
@@ -54,5 +53,5 @@ def save_base(adapted: Any, folder: Path) -> None:
     base = adapted.get_base_model()
     with torch.device("meta"):
         own = set(type(base)(base.config).state_dict())
-    weights = {WRAPPED.sub(".", name): weight for name, weight in base.state_dict().items()}
+    weights = {re.sub(WRAPPED, ".", name): weight for name, weight in base.state_dict().items()}
     base.save_pretrained(folder, state_dict={name: weight for name, weight in weights.items() if name in own})

@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from sparkcoil import due, pipeline, rows, sink, source, udf
 from sparkcoil.config import BatchingConfig, ModelConfig
-from sparkcoil.errors import ConfigError, did_you_mean
+from sparkcoil.errors import ConfigError
+from sparkcoil.problems import input_problems, said
 from sparkcoil.selection import Selection, select
 from sparkcoil.tasks import Task
 
@@ -76,13 +77,9 @@ def register(
 
 def check_inputs(task: Task, given: Mapping[str, Any], *, count: int, chosen: Collection[str]) -> None:
     """Pass if each column has an input of the task and each required input its column; raises ConfigError."""
-    known = {each.name: each.required for each in task.inputs}
-    problems = [f"{name}: unknown input{did_you_mean(name, known)}" for name in given if name not in known]
-    problems += [f"{name}: missing, and {task.name} needs it" for name, required in known.items() if required and name not in given]
-    if task.one_of and not set(task.one_of) & {*given, *chosen}:
-        problems.append(f"{task.name} needs one of {', '.join(task.one_of)}")
+    problems = [said(each) for each in input_problems(task, given, chosen)]
     if count > len(given):
-        problems.append(f"{count} columns for {len(given)} inputs; {task.name} takes {', '.join(known)}")
+        problems.append(f"{count} columns for {len(given)} inputs; {task.name} takes {', '.join(each.name for each in task.inputs)}")
     if problems:
         raise ConfigError("scoring_udf()", problems)
 

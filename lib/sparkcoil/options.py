@@ -31,6 +31,11 @@ class Effective:
     origins: Mapping[str, str]
     ignored: Mapping[str, str]
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """The options as plain values, ready for JSON."""
+        return self.options.model_dump(mode="json")
+
 
 def resolve(model: LoggedModel, task: Task, asked: Mapping[str, Any]) -> Effective:
     """Return the effective options of a task on a model; raises ModelError for a logged value that no option takes."""

@@ -12,7 +12,7 @@ from sparkcoil import due, lease, report, rows, sink, source, tracking, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import BatchingConfig, RunConfig
 from sparkcoil.due import Due
-from sparkcoil.errors import BudgetExceeded, ConfigError
+from sparkcoil.errors import BudgetExceeded, ConfigError, TargetError
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
@@ -71,9 +71,15 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
     target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
     sink.check(spark, target)
-    sink.refuse_source(spark, target, source.location(spark, config.source))
+    refuse_source(spark, target, pinned)
     selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
     return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)
+
+
+def refuse_source(spark: SparkSession, target: Target, pinned: PinnedSource) -> None:
+    """Pass unless the target is the source itself, whose predictions would be overwritten; raises TargetError."""
+    if pinned.table is not None and sink.exists(spark, target) and sink.place(sink.opened(spark, target)) == sink.place(pinned.table):
+        raise TargetError(f"target: {target.name} is the source itself; score into another table")
 
 
 def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:

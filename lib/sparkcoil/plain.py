@@ -34,7 +34,7 @@ class PlainModel:
         self.task = tasks.load(str(logged.task))
         effective = options.resolve(logged, self.task, model_config)
         weights = Weights(logged.digest, str(folder), None)
-        self.scorer = Scorer(Spec(self.task.name, effective.options.model_dump(mode="json"), Placement("auto", "auto"), weights, {}))
+        self.scorer = Scorer(Spec(self.task.name, effective.plain, Placement("auto", "auto"), weights, {}))
 
     def predict(self, data: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a row for each row of the data; a row that could not be scored says why in `error`."""

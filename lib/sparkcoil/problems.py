@@ -4,7 +4,7 @@ A problem never holds the value found. It is quoted from the file as written, so
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 from typing_extensions import Self  # typing has it from Python 3.11 on
 
 from sparkcoil.errors import did_you_mean
+from sparkcoil.tasks import Task
 
 KeyPath = tuple[str | int, ...]
 
@@ -101,6 +102,19 @@ def by_field(problems: Iterable[Problem]) -> Iterable[Problem]:
         sentence = f"{found[path].sentence}, or {each.sentence}" if path in found else each.sentence
         found[path] = replace(each, path=path, sentence=sentence)
     return found.values()
+
+
+def input_problems(task: Task, columns: Mapping[str, Any], options: Collection[str]) -> Iterator[Problem]:
+    """Yield what is wrong with the inputs that have columns, where `options` are set; key paths are the inputs' names."""
+    if task.one_of and not set(task.one_of) & {*columns, *options}:
+        yield Problem((), f"{task.name} needs one of {', '.join(task.one_of)}")
+    known = {each.name for each in task.inputs}
+    for name in columns:
+        if name not in known:
+            yield Problem((name,), "unknown input", hint=did_you_mean(str(name), known))
+    for each in task.inputs:
+        if each.required and each.name not in columns:
+            yield Problem((each.name,), f"missing, and {task.name} needs it")
 
 
 def _carrier(problem: Problem) -> PydanticCustomError:

@@ -87,7 +87,7 @@ def checked(
     try:
         known = tasks.load(task)
     except ModelError:
-        unknown = f"task: unknown task, found {task!r}{did_you_mean(task, task_names())}"
+        unknown = f"task: unknown task, found {task!r}{did_you_mean(task, tasks.every_name())}"
         raise ConfigError("log_model", [*problems, unknown]) from None
     settings = {**(options or {}), **({"prompt_template": prompt_template} if prompt_template else {})}
     try:
@@ -113,11 +113,6 @@ def name_problems(name: str | None, alias: str | None) -> Iterator[str]:
         yield "alias: given without a name to register the model under"
     if alias is not None and not ALIAS.fullmatch(alias):
         yield f"alias: expected letters, digits, '_' and '-', and not 'latest' or a version such as 'v1', found {alias!r}"
-
-
-def task_names() -> set[str]:
-    """Return every name that a task goes by."""
-    return {*tasks.names(), *(alias for each in tasks.names() for alias in tasks.load(each).aliases)}
 
 
 def example_problems(task: Task, columns: Sequence[str]) -> Iterator[str]:

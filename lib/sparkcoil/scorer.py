@@ -78,7 +78,7 @@ class Scorer:
         if self.spec.probe:
             from sparkcoil import probe
 
-            records, note = [Record({}, None)] * len(rows), probe.report(self.spec, rows)
+            records, note = [Record(None, None)] * len(rows), probe.report(self.spec, rows)
         else:
             records, note = self.score(rows)
         empty = empty_prediction(tasks.load(self.spec.task).prediction)
@@ -164,7 +164,7 @@ def flat(record: Record, empty: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record as MLflow can convert it: no null struct, array or map; what has no value is empty."""
     error = record.error
     return {
-        "prediction": record.prediction or empty,
+        "prediction": record.prediction if record.prediction is not None else empty,
         "status": "ok" if error is None else "failed",
         "error": {
             "stage": error.stage if error else None,

@@ -12,7 +12,7 @@ from sparkcoil.config import ModelConfig, check_call
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, ModelError
 from sparkcoil.options import Effective
-from sparkcoil.tasks import Options, Task
+from sparkcoil.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,9 @@ class Selection:
     shared: bool = False
 
     @property
-    def options(self) -> Options:
-        """The options as the task has them."""
-        return self.effective.options
-
-    @property
     def plain_options(self) -> dict[str, Any]:
         """The options as plain values, ready for JSON."""
-        return self.options.model_dump(mode="json")
+        return self.effective.plain
 
     @property
     def fingerprint(self) -> str:

@@ -137,23 +137,20 @@ def read(spark: SparkSession, target: Target, at: int | None = None) -> DataFram
 
 
 def stage(spark: SparkSession, target: Target, frame: DataFrame, *, run_id: str, chunk: int) -> DataFrame:
-    """Write a chunk's rows beside the target and return them as read back: from here on nothing is computed again."""
-    path = f"{stage_folder(spark, target)}/{run_id}/{chunk}"
-    frame.write.mode("overwrite").parquet(path)
+    """Write a chunk's scored rows beside the target and return them as read back."""
     schema = StructType([*target.schema, StructField(STATS, StringType())])
-    return spark.read.schema(schema).parquet(path)
+    return written(spark, frame, f"{stage_folder(spark, target)}/{run_id}/{chunk}", schema)
 
 
 def snapshot(spark: SparkSession, target: Target, rows: DataFrame, *, run_id: str) -> DataFrame:
     """Write the rows to be scored beside the target and return them as read back: a query may give others the next time."""
-    rows.write.mode("overwrite").parquet(path := f"{stage_folder(spark, target)}/{run_id}/rows")
-    return spark.read.schema(rows.schema).parquet(path)
+    return written(spark, rows, f"{stage_folder(spark, target)}/{run_id}/rows", rows.schema)
 
 
-def refuse_source(spark: SparkSession, target: Target, source: str | None) -> None:
-    """Pass unless the target is the source itself, whose predictions would be overwritten; raises TargetError."""
-    if source and exists(spark, target) and location(spark, target).removeprefix("file:") == source.removeprefix("file:"):
-        raise TargetError(f"target: {target.name} is the source itself; score into another table")
+def written(spark: SparkSession, frame: DataFrame, path: str, schema: StructType) -> DataFrame:
+    """Return the rows from the files that they were written to: from here on nothing is computed again."""
+    frame.write.mode("overwrite").parquet(path)
+    return spark.read.schema(schema).parquet(path)
 
 
 def measure(staged: DataFrame, target: Target) -> Mapping[str, list[dict[str, Any]]]:
@@ -209,13 +206,18 @@ def location(spark: SparkSession, target: Target) -> str:
     if target.path:
         return str(file_system(spark, target.path)[1])
     if spark.catalog.tableExists(str(target.table)):
-        detail = opened(spark, target).detail().select("location").head()
-        assert detail is not None
-        return str(detail["location"])
+        return place(opened(spark, target))
     *database, name = str(target.table).replace("`", "").split(".")
     found = spark.catalog.getDatabase(".".join(database) or spark.catalog.currentDatabase())
     where = urlsplit(str(found.locationUri))  # encoded as a URI, unlike the location of a table that is there
     return f"{f'file:{unquote(where.path)}' if where.scheme in ('', 'file') else where.geturl()}/{name.lower()}"
+
+
+def place(table: DeltaTable) -> str:
+    """Return where a table's files lie."""
+    detail = table.detail().select("location").head()
+    assert detail is not None
+    return str(detail["location"])
 
 
 def stage_folder(spark: SparkSession, target: Target) -> str:

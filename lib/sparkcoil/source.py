@@ -19,6 +19,8 @@ from sparkcoil.tasks import Task
 # As pandas and most other tools write it: Spark alone would end a row at a line break within quotes, and escape by a backslash.
 CSV_OPTIONS: Mapping[str, str] = {"header": "true", "multiLine": "true", "escape": '"'}
 CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
+# Functions of time or chance: read twice, a row with one of them has two values.
+VOLATILE = re.compile(r"(?i)\b(now|current_\w+|localtimestamp|unix_timestamp|rand\w*|uuid|shuffle)\b")
 # The class of SQL states for values that are not as an expression or a format wants them.
 DATA_EXCEPTION = "SQLSTATE: 22"
 
@@ -37,55 +39,42 @@ RUN_FILE = Wording("the run file", "source.keys", "target.keep", "source.columns
 ARGUMENTS = Wording("the call", "keys", "keep", "columns")
 
 
-VOLATILE = re.compile(r"(?i)\b(now|current_\w+|localtimestamp|unix_timestamp|rand\w*|uuid|shuffle)\b")
-
-
 @dataclass(frozen=True)
 class PinnedSource:
-    """A source at one version; `version` is None for a source that has none."""
+    """A source at one version; `version` is None for a source that has none, `table` for one that is not Delta."""
 
     name: str
     version: int | None
     frame: DataFrame
+    table: DeltaTable | None
 
 
 def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
     """Return the source at the asked or else its newest version; raises SourceError where it cannot be read."""
     name = str(source.table or source.path or "query")
     try:
-        version = None if source.query else delta_version(spark, source)
+        table = delta_table(spark, source)
+        version = newest(table) if source.version is None else source.version
         frame = read(spark, source, version)
-        return PinnedSource(name, version, frame.where(source.where) if source.where else frame)
+        return PinnedSource(name, version, frame.where(source.where) if source.where else frame, table)
     except (PySparkException, Py4JError) as error:
         raise SourceError(f"source: {name}: {cause(error)}{nearest_table(spark, source)}") from error
 
 
-def delta_version(spark: SparkSession, source: SourceConfig) -> int | None:
-    """Return the version to read of a Delta source, None for one that is not Delta."""
-    if source.version is not None:
-        return source.version
-    if source.table:
-        if not spark.catalog.tableExists(source.table):
-            return None
+def delta_table(spark: SparkSession, source: SourceConfig) -> DeltaTable | None:
+    """Return the Delta table that a source is, None for one that is something else."""
+    if source.table and spark.catalog.tableExists(source.table):
         detail = spark.sql(f"DESCRIBE TABLE EXTENDED {source.table}").where("col_name = 'Provider'").head()
-        if detail is None or detail["data_type"] != "delta":
-            return None
-        table = DeltaTable.forName(spark, source.table)
-    elif source.format == "delta" and DeltaTable.isDeltaTable(spark, str(source.path)):
-        table = DeltaTable.forPath(spark, str(source.path))
-    else:
-        return None
-    newest = table.history(1).select("version").head()
-    return int(newest["version"]) if newest else None
+        return DeltaTable.forName(spark, source.table) if detail is not None and detail["data_type"] == "delta" else None
+    if source.path and source.format == "delta" and DeltaTable.isDeltaTable(spark, source.path):
+        return DeltaTable.forPath(spark, source.path)
+    return None
 
 
-def location(spark: SparkSession, source: SourceConfig) -> str | None:
-    """Return where a Delta source's files lie, None for any other source."""
-    if source.query or (source.table and not spark.catalog.tableExists(source.table)) or delta_version(spark, source) is None:
-        return None
-    table = DeltaTable.forName(spark, source.table) if source.table else DeltaTable.forPath(spark, str(source.path))
-    detail = table.detail().select("location").head()
-    return str(detail["location"]) if detail else None
+def newest(table: DeltaTable | None) -> int | None:
+    """Return a table's newest version, None where there is no table."""
+    commit = None if table is None else table.history(1).select("version").head()
+    return int(commit["version"]) if commit else None
 
 
 def moves(source: SourceConfig, version: int | None) -> bool:

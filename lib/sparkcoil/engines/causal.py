@@ -1,50 +1,33 @@
 """Decoder-only models such as GPT-2, Llama and Qwen: a prompt, or a conversation in the model's chat template, is continued."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from jinja2 import TemplateError
 
-from sparkcoil import checkpoint, decoding
-from sparkcoil.batching import Budget
-from sparkcoil.decoding import CPU_BUDGET, GPU_BUDGET, Decoder, Prompt
+from sparkcoil import checkpoint, decoding, writing
+from sparkcoil.decoding import Prompt
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import ModelError, RowError
-from sparkcoil.generation import Generated, Request
-from sparkcoil.tasks import Facts
+from sparkcoil.generation import Request
+from sparkcoil.writing import Writer
 
 
-@dataclass
-class Causal:
-    """A tokenizer with its model; `forward` gives what was generated for each request."""
+@dataclass(kw_only=True)
+class Causal(Writer):
+    """A model that goes on from a prompt, which leaves room for new tokens among the model's positions."""
 
-    tokenizer: Any
-    model: Any
-    decoder: Decoder
     positions: int
-    facts: Facts
-    budget: Budget
-    unit: str = "tokens"
-    per_unit: float = 1.0
-    exact_lengths: bool = False
 
-    def prepare(self, items: Sequence[Request]) -> list[Prepared | RowError]:
-        """Return the token ids of every prompt, cut to what leaves room for new ones, or the row's failure."""
-        return [self._one(request) for request in items]
-
-    def _one(self, request: Request) -> Prepared | RowError:
+    def prompt(self, request: Request) -> Prepared:
+        """Return the token ids of a prompt, cut to what leaves room for new ones; raises RowError where none is left."""
         options = request.options
-        try:
-            text = self._rendered(request)
-            limit = min(self.positions - self._reserved(options), options.max_input_length or self.tokenizer.model_max_length)
-            ids, cut = decoding.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
-            ids = ids or self._start()
-            plan = decoding.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
-        except RowError as error:
-            return error
+        text = self._rendered(request)
+        limit = min(self.positions - self._reserved(options), options.max_input_length or self.tokenizer.model_max_length)
+        ids, cut = decoding.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
+        ids = ids or self._start()
+        plan = decoding.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
         return Prepared(Prompt(request, text, ids, plan), len(ids), ("truncated",) if cut else ())
 
     def _rendered(self, request: Request) -> str:
@@ -67,11 +50,6 @@ class Causal:
         first = self.tokenizer.bos_token_id
         return (first,) if first is not None else (self.decoder.eos or (self.decoder.pad,))[:1]
 
-    @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
-        """Return what was generated for each prompt."""
-        return decoding.generate(self.decoder, batch)
-
 
 def load(artifact: Path, options: Any, placement: Placement) -> Causal:
     """Return the model of an artifact with its tokenizer; raises ModelError for a conversation without a chat template."""
@@ -81,11 +59,4 @@ def load(artifact: Path, options: Any, placement: Placement) -> Causal:
             "the model's tokenizer has no chat template: set `tokenizer.chat_template` and log the model again, or use task text-generation"
         )
     model = checkpoint.load_model(artifact, "AutoModelForCausalLM", placement)
-    return Causal(
-        tokenizer,
-        model,
-        decoding.decoder(model, tokenizer),
-        positions=decoding.positions(model.config, "decoder"),
-        facts={"model": type(model).__name__},
-        budget=CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET,
-    )
+    return Causal(**writing.parts(tokenizer, model, placement), positions=decoding.positions(model.config, "decoder"))

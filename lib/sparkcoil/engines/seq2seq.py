@@ -1,50 +1,32 @@
 """Sequence-to-sequence models such as T5, BART, Marian and NLLB: a text is read whole, another is written."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from sparkcoil import checkpoint, decoding
-from sparkcoil.batching import Budget
-from sparkcoil.decoding import CPU_BUDGET, GPU_BUDGET, Decoder, Prompt
+from sparkcoil import checkpoint, decoding, writing
+from sparkcoil.decoding import Prompt
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import ModelError, RowError
-from sparkcoil.generation import Generated, Request
-from sparkcoil.tasks import Facts
+from sparkcoil.generation import Request
+from sparkcoil.writing import Writer
 
 
-@dataclass
-class Seq2seq:
-    """A tokenizer with its model; `forward` gives what was generated for each request."""
+@dataclass(kw_only=True)
+class Seq2seq(Writer):
+    """A model that reads a text whole; `src_lang` is the language that its tokenizer reads where a row names none."""
 
-    tokenizer: Any
-    model: Any
-    decoder: Decoder
     src_lang: str | None
-    facts: Facts
-    budget: Budget
-    unit: str = "tokens"
-    per_unit: float = 1.0
-    exact_lengths: bool = False
 
-    def prepare(self, items: Sequence[Request]) -> list[Prepared | RowError]:
-        """Return the token ids of every text, cut to what the encoder reads, or the row's failure."""
-        return [self._one(request) for request in items]
-
-    def _one(self, request: Request) -> Prepared | RowError:
+    def prompt(self, request: Request) -> Prepared:
+        """Return the token ids of a text, cut to what the encoder reads; raises RowError for a language that it does not know."""
         options = request.options
-        try:
-            language = self.language(options)
-            limit = min(decoding.positions(self.model.config, "encoder"), options.max_input_length or self.tokenizer.model_max_length)
-            ids, cut = decoding.encode(self.tokenizer, str(request.content), limit, options)
-            ids = ids or (self.decoder.eos or (self.decoder.pad,))[:1]
-            room = decoding.positions(self.model.config, "decoder") - 1
-            plan = decoding.plan(self.decoder, options, ids, standing=1, room=room, **language)
-        except RowError as error:
-            return error
+        language = self.language(options)
+        limit = min(decoding.positions(self.model.config, "encoder"), options.max_input_length or self.tokenizer.model_max_length)
+        ids, cut = decoding.encode(self.tokenizer, str(request.content), limit, options)
+        ids = ids or (self.decoder.eos or (self.decoder.pad,))[:1]
+        room = decoding.positions(self.model.config, "decoder") - 1
+        plan = decoding.plan(self.decoder, options, ids, standing=1, room=room, **language)
         return Prepared(Prompt(request, str(request.content), ids, plan), len(ids), ("truncated",) if cut else ())
 
     def language(self, options: Any) -> dict[str, int]:
@@ -61,11 +43,6 @@ class Seq2seq:
             self.tokenizer.src_lang = source or self.src_lang
         return {} if target is None else {"forced_bos_token_id": language_id(self.tokenizer, "tgt_lang", target)}
 
-    @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
-        """Return what was generated for each text."""
-        return decoding.generate(self.decoder, batch)
-
 
 def language_id(tokenizer: Any, option: str, language: str) -> int:
     """Return the id of a language's token; raises RowError for a word that is no language of the model."""
@@ -81,14 +58,7 @@ def load(artifact: Path, options: Any, placement: Placement) -> Seq2seq:
     """Return the model of an artifact with its tokenizer; raises ModelError for a language that it does not know."""
     tokenizer = checkpoint.load_tokenizer(artifact, placement)
     model = checkpoint.load_model(artifact, "AutoModelForSeq2SeqLM", placement)
-    engine = Seq2seq(
-        tokenizer,
-        model,
-        decoding.decoder(model, tokenizer),
-        src_lang=getattr(tokenizer, "src_lang", None),
-        facts={"model": type(model).__name__},
-        budget=CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET,
-    )
+    engine = Seq2seq(**writing.parts(tokenizer, model, placement), src_lang=getattr(tokenizer, "src_lang", None))
     try:
         engine.language(options)
     except RowError as error:

@@ -89,6 +89,11 @@ def names() -> tuple[str, ...]:
     return tuple(name.replace("llm_v1_", "llm/v1/").replace("_", "-") for name in module_names())
 
 
+def every_name() -> set[str]:
+    """Return the names and aliases of all tasks."""
+    return {*names(), *(alias for each in names() for alias in load(each).aliases)}
+
+
 def load(name: str) -> Task:
     """Return the task of that name or alias; raises ModelError naming the nearest one that exists."""
     module = name.replace("/", "_").replace("-", "_")

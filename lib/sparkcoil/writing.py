@@ -1,0 +1,62 @@
+"""What the engines that write text share: requests become prompts one by one, and a batch of prompts is generated together.
+
+Knows nothing of Spark or MLflow.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sparkcoil import decoding
+from sparkcoil.batching import Budget
+from sparkcoil.decoding import Decoder
+from sparkcoil.engines import Placement, Prepared
+from sparkcoil.errors import RowError
+from sparkcoil.generation import Generated, Request
+from sparkcoil.tasks import Facts
+
+# Padded tokens of prompts in one batch. The rows are few, since each grows by its new tokens.
+CPU_BUDGET, GPU_BUDGET = Budget(2_048, 32), Budget(32_768, 128)
+
+
+@dataclass(kw_only=True)
+class Writer(ABC):
+    """A tokenizer with its model, as an engine: `forward` gives what was generated for each request."""
+
+    tokenizer: Any
+    model: Any
+    decoder: Decoder
+    facts: Facts
+    budget: Budget
+    unit: str = "tokens"
+    per_unit: float = 1.0
+    exact_lengths: bool = False
+
+    @abstractmethod
+    def prompt(self, request: Request) -> Prepared:
+        """Return the token ids of a request, cut to what can be read; raises RowError where they cannot be."""
+
+    def prepare(self, items: Sequence[Request]) -> list[Prepared | RowError]:
+        """Return what each request is to the model, or the row's failure."""
+        prepared: list[Prepared | RowError] = []
+        for request in items:
+            try:
+                prepared.append(self.prompt(request))
+            except RowError as error:
+                prepared.append(error)
+        return prepared
+
+    @torch.inference_mode()
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
+        """Return what was generated for each request."""
+        return decoding.generate(self.decoder, batch)
+
+
+def parts(tokenizer: Any, model: Any, placement: Placement) -> dict[str, Any]:
+    """Return what every Writer is made of."""
+    budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
+    facts = {"model": type(model).__name__}
+    return {"tokenizer": tokenizer, "model": model, "decoder": decoding.decoder(model, tokenizer), "facts": facts, "budget": budget}
