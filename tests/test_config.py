@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator
 
 from sparkcoil import ledger
-from sparkcoil.config import RunConfig, SourceConfig, check_call, check_task, json_schema, problems_in
+from sparkcoil.agreement import check_call
+from sparkcoil.config import RunConfig, SourceConfig, json_schema, problems_in
 from sparkcoil.errors import ConfigError
 from sparkcoil.problems import said, value_at
 from sparkcoil.tasks import Input, Options, Task
@@ -70,7 +71,7 @@ def run(**sections: Any) -> RunConfig:
 
 def refusals(config: RunConfig, task: Task = SHOUT) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
-        check_task(config, task)
+        check_call(config.name, task, config.model.options, config.source.columns)
     assert caught.value.where == config.name
     return caught.value.problems
 
@@ -123,7 +124,6 @@ def test_a_wrong_field_does_not_hide_a_conflict_or_another_section() -> None:
         "model.uri: missing",
         "nme: unknown key; did you mean 'name'?",
         "rows.max_failed_share: expected a number from 0 to 1, found 'lots'",
-        "source.columns: missing",
         "source.format: given without path, and only a path has a format",
         "source.keys.1: repeats an earlier column, found 'A'",
         "source.keys.2: is a column of the prediction table's own, found 'status'; rename it",
@@ -189,7 +189,7 @@ def test_says_what_was_expected_and_found(section: str, value: Any, sentence: st
         ({"table": "t", "keys": [" "]}, "source.keys.0: expected a column name, found ' '"),
         ({"table": "t", "keyz": ["a"]}, "source.keyz: unknown key; did you mean 'keys'?"),
         ({"table": "t", "version": 1.5}, "source.version: expected a table version, a whole number from 0, found 1.5"),
-        ({"table": "t", "columns": {}}, "source.columns: expected a mapping of the task's inputs to columns, found {}"),
+        ({"table": "t", "columns": []}, "source.columns: expected a mapping of the task's inputs to columns, found []"),
         ({"table": "t", "columns": {"text": 1}}, "source.columns.text: expected a column name or SQL expression, found 1"),
         ({"table": "t", "where": True}, "source.where: expected a SQL condition, found True"),
     ],
@@ -278,15 +278,15 @@ def test_the_task_of_a_run_judges_options_and_inputs_though_other_things_are_wro
     ]
 
 
-def test_check_task_takes_a_run_that_fits() -> None:
-    check_task(run(model={"uri": "m", "options": {"top_k": 2, "volume": "quiet"}}), SHOUT)
+def test_check_call_takes_a_run_that_fits() -> None:
+    check_call("run", SHOUT, {"top_k": 2, "volume": "quiet"}, {"text": "body"})
 
 
-def test_check_task_takes_an_option_per_row() -> None:
-    check_task(run(source={"table": "t", "keys": ["id"], "columns": {"text": "body", "volume": "how"}}), SHOUT)
+def test_check_call_takes_an_option_per_row() -> None:
+    check_call("run", SHOUT, {}, {"text": "body", "volume": "how"})
 
 
-def test_check_task_reports_every_problem_at_once() -> None:
+def test_check_call_reports_every_problem_at_once() -> None:
     options = {"topk": 1, "top_k": 0, "volume": "mute", "stop": {}}
     config = run(model={"uri": "m", "options": options}, source={"table": "t", "keys": ["id"], "columns": {"acent": "a"}})
     assert refusals(config) == (
@@ -299,7 +299,7 @@ def test_check_task_reports_every_problem_at_once() -> None:
     )
 
 
-def test_check_task_passes_on_a_tasks_own_sentence_unless_it_quotes_the_value() -> None:
+def test_check_call_passes_on_a_tasks_own_sentence_unless_it_quotes_the_value() -> None:
     assert refusals(run(model={"uri": "m", "options": {"password": "short"}})) == ("model.options.password: a password needs 8 characters",)
     for secret in ("hunter2hunter2", "hunter2\nhunter2", "hunter2\\'\"2"):
         assert refusals(run(model={"uri": "m", "options": {"password": secret}})) == (
@@ -316,7 +316,7 @@ def test_check_call_names_the_caller_and_checks_options_alone_without_columns() 
         check_call("score()", SHOUT, {}, {})
 
 
-def test_no_message_of_check_task_holds_a_value() -> None:
+def test_no_message_of_check_call_holds_a_value() -> None:
     options = {"top_k": "hunter2", "volume": "hunter2", "stop": {"hunter2": 1}, "password": "hunter2"}
     assert "hunter2" not in "".join(refusals(run(model={"uri": "m", "options": options})))
 
@@ -334,7 +334,7 @@ def test_the_json_schema_gives_every_default_and_choice() -> None:
     assert parts["ModelConfig"]["properties"]["dtype"]["enum"] == ["auto", "fastest", "float32", "bfloat16", "float16"]
     assert parts["RowsConfig"]["properties"]["max_failed_share"]["default"] == 0.05
     assert parts["SourceConfig"]["properties"]["keys"]["minItems"] == 1
-    assert sorted(parts["SourceConfig"]["required"]) == ["columns", "keys"]
+    assert sorted(parts["SourceConfig"]["required"]) == ["keys"]
 
 
 WORDS = st.text("abcXYZ_09", min_size=1, max_size=8)

@@ -12,6 +12,7 @@ import sparkcoil
 LIB = Path(sparkcoil.__file__).parent
 PLAIN = (
     "errors",
+    "agreement",
     "config",
     "fields",
     "problems",
@@ -26,6 +27,8 @@ PLAIN = (
     "gate",
     "generation",
     "prompts",
+    "response_schema",
+    "structured",
     "tasks/",
 )
 SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "writing", "steps", *PLAIN)

@@ -44,7 +44,9 @@ def log_model(
     name: Annotated[str | None, typer.Option(help="register the model under this name")] = None,
     alias: Annotated[str | None, typer.Option(help="and point this alias at the new version")] = None,
     base: Annotated[Path | None, typer.Option(help="the checkpoint directory of an adapter's base model")] = None,
-    prompt_template: Annotated[str | None, typer.Option(help="a text with {prompt} where a row's text goes")] = None,
+    prompt_template: Annotated[
+        str | None, typer.Option(help="a text with {prompt} where a row's text goes, and {name} where a column does")
+    ] = None,
     option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="an inference option to log, value as YAML; repeatable")] = [],  # noqa: B006
 ) -> None:
     """Log a checkpoint in MLflow with its task; the last line printed says where it went, as JSON."""

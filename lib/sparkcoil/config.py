@@ -3,14 +3,13 @@
 Knows nothing of files (runfile.py reads them), Spark, MLflow or torch.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from sparkcoil import ledger, tasks
-from sparkcoil.errors import ConfigError, ModelError, did_you_mean
+from sparkcoil import ledger
+from sparkcoil.agreement import task_problems
 from sparkcoil.fields import (
     Attention,
     Column,
@@ -31,8 +30,7 @@ from sparkcoil.fields import (
     Trust,
     Version,
 )
-from sparkcoil.problems import KeyPath, Problem, Section, by_field, expected, from_pydantic, input_problems, said, value_at
-from sparkcoil.tasks import Task
+from sparkcoil.problems import Problem, Section, expected, from_pydantic
 
 
 class ModelConfig(Section):
@@ -75,8 +73,8 @@ class SourceConfig(Section):
     """The version of a Delta table; without it the newest is pinned at the start and recorded."""
     keys: Annotated[tuple[Column, ...], Field(min_length=1), expected("a list of one or more column names")]
     """The columns that identify a row."""
-    columns: Annotated[Mapping[str, Expression], Field(min_length=1), expected("a mapping of the task's inputs to columns")]
-    """An input of the task -> a column or SQL expression."""
+    columns: Annotated[Mapping[str, Expression], expected("a mapping of the task's inputs to columns")] = {}
+    """An input of the task, or a name in a prompt template -> a column or SQL expression."""
     where: Condition | None = None
     """Which rows of the source, as a SQL condition."""
 
@@ -168,54 +166,13 @@ def problems_in(data: Mapping[str, Any]) -> list[Problem]:
     try:
         RunConfig.model_validate(data)
     except ValidationError as error:
-        return [*from_pydantic(error, RunConfig), *_task_problems(data)]
-    return list(_task_problems(data))
-
-
-def check_task(config: RunConfig, task: Task) -> None:
-    """Raise ConfigError unless the task takes the run's options and inputs; no message holds a value."""
-    check_call(config.name, task, config.model.options, config.source.columns)
-
-
-def check_call(where: str, task: Task, options: Mapping[str, Any], columns: Mapping[str, Any] | None) -> None:
-    """Raise ConfigError unless the task takes these options and inputs; no message holds a value."""
-    inputs = () if columns is None else input_problems(task, columns, options)
-    problems = [*_option_problems(task, options), *_below(("source", "columns"), inputs)]
-    if problems:
-        raise ConfigError(where, [said(each) for each in problems])
+        return [*from_pydantic(error, RunConfig), *task_problems(data)]
+    return list(task_problems(data))
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a run file, for editors that complete and check YAML."""
     return RunConfig.model_json_schema()
-
-
-def _task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    name = data.get("task")
-    if not isinstance(name, str) or not name.strip():
-        return
-    try:
-        task = tasks.load(name)
-    except ModelError:
-        yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, tasks.every_name()))
-        return
-    for options in value_at(data, ("model", "options")):
-        yield from _option_problems(task, options)
-    asked = [each for each in value_at(data, ("model", "options")) if isinstance(each, Mapping)]
-    for columns in value_at(data, ("source", "columns")):
-        if isinstance(columns, Mapping):
-            yield from _below(("source", "columns"), input_problems(task, columns, asked[0] if asked else ()))
-
-
-def _option_problems(task: Task, options: Any) -> Iterator[Problem]:
-    try:
-        task.options.model_validate(options if isinstance(options, Mapping) else {})
-    except ValidationError as error:
-        yield from _below(("model", "options"), by_field(from_pydantic(error, task.options)))
-
-
-def _below(path: KeyPath, problems: Iterable[Problem]) -> Iterator[Problem]:
-    return (replace(each, path=(*path, *each.path)) for each in problems)
 
 
 def _unless_exactly_one(data: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ A row's text does not depend on which rows share its batch. Knows nothing of Spa
 import hashlib
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -144,6 +144,14 @@ def seed_of(seed: int, ids: Sequence[int]) -> int:
     """Return a row's own seed, from that of the run and the row's prompt."""
     digest = hashlib.sha256(repr((seed, tuple(ids))).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def resampled(prepared: Prepared, attempt: int) -> Prepared:
+    """Return a prompt to be generated once more, by sampling with a seed of the attempt's own."""
+    prompt: Prompt = prepared.features
+    settings = {**dict(prompt.plan.settings), "do_sample": True, "num_beams": 1}
+    seed = seed_of(prompt.request.options.seed, (attempt, *prompt.ids))
+    return replace(prepared, features=replace(prompt, plan=replace(prompt.plan, settings=tuple(sorted(settings.items())), seed=seed)))
 
 
 def generate(found: Decoder, batch: Sequence[Prepared]) -> list[Generated | RowError]:

@@ -5,14 +5,16 @@ Knows nothing of torch. Rows bring their own options: each Request carries the o
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError
 
 from sparkcoil.errors import RowError
-from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, decode_text
+from sparkcoil.prompts import rendered
+from sparkcoil.structured import PARSED, StructuredOptions, judged
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
 
 PREDICTION = "text STRING, sequences ARRAY<STRING>, finish_reason STRING, prompt_tokens INT, completion_tokens INT"
 USAGE = "STRUCT<prompt_tokens: INT, completion_tokens: INT, total_tokens: INT>"
@@ -50,7 +52,7 @@ Stop = Annotated[str, Field(min_length=1)]
 Stops = Annotated[tuple[Stop, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given or ())]
 
 
-class GenerationOptions(Options):
+class GenerationOptions(StructuredOptions):
     """How text is generated; what is not set is as the model's own generation configuration says, but greedy.
 
     Setting one name of an `exclusive` group drops the others where they were set on a lower level.
@@ -81,6 +83,12 @@ class GenerationOptions(Options):
     seed: int = Field(default=0, description="of sampling, together with the row's prompt")
     truncation: Truncation = Field(default="truncate_right", description="which end of an over-long text is cut, or `fail`")
     max_input_length: int | None = Field(default=None, ge=1, description="tokens kept of the input; by default all that the model reads")
+    return_prompt: bool = Field(default=False, description="keep the prompt as the model read it, as `prediction.prompt`")
+
+    def fit(self, task: Task) -> Task:
+        """Return the task with a field for the prompt, if it is asked for."""
+        fitted = super().fit(task)
+        return replace(fitted, prediction=f"{fitted.prediction}, prompt STRING") if self.return_prompt else fitted
 
     def new_tokens(self) -> int | None:
         """Return the most new tokens asked for, None where that is left to `max_length` or the model."""
@@ -188,26 +196,34 @@ def plain(cell: Any) -> Any:
 
 
 def read_prefixed(row: Row, options: Seq2seqOptions) -> tuple[Request, tuple[str, ...]]:
-    """Return the row's text behind the prefix, with a warning for a blank text."""
-    text = decode_text(row["text"], "text")
+    """Return the row's text in its template and behind the prefix, with a warning for a blank text."""
     own = options_for(row, options)
-    return Request(own.prefix + text, own), blank(text)
-
-
-def blank(text: str) -> tuple[str, ...]:
-    """Return the warning for a text that is blank."""
-    return () if text.strip() else ("blank_input",)
+    text, warnings = rendered(own.prompt_template, row, "text")
+    return Request(own.prefix + text, own), warnings
 
 
 def write(results: Sequence[Generated], facts: Facts, options: GenerationOptions) -> list[Prediction | RowError]:
     """Return one prediction for each row."""
-    return [prediction(each) for each in results]
+    return [prediction(each, options) for each in results]
 
 
-def prediction(generated: Generated) -> Prediction:
-    """Return the first text, all texts, and the tokens of all of them."""
+def with_response(
+    results: Sequence[Generated], facts: Facts, options: GenerationOptions, response: Callable[[Generated, Facts], dict[str, Any]]
+) -> list[Prediction | RowError]:
+    """Return one prediction for each row, with its OpenAI response."""
+    predictions = zip(results, write(results, facts, options), strict=True)
+    return [each if isinstance(each, RowError) else {**each, "response": response(generated, facts)} for generated, each in predictions]
+
+
+def prediction(generated: Generated, options: GenerationOptions) -> Prediction | RowError:
+    """Return the first text, all texts, and the tokens of all of them; the failure of a row whose text is not of the form asked for."""
     first = generated.completions[0]
+    parsed = judged(first.text, generated.request.options)
+    if isinstance(parsed, RowError):
+        return parsed
     return {
+        **({"prompt": generated.prompt} if options.return_prompt else {}),
+        **({PARSED: parsed} if options.response_schema is not None else {}),
         "text": first.text,
         "sequences": [each.text for each in generated.completions],
         "finish_reason": first.finish_reason,

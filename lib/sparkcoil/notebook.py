@@ -40,7 +40,8 @@ def score(
     sample = given.select(F.col(rows.INPUTS).alias("inputs"))
     function, _ = udf.scoring_function(spark, selection, BatchingConfig(), sample=sample)
     recorded = rows.with_record(evenly, function)
-    return rows.select_ledger(recorded, keys, keep, pipeline.constants(selection.logged, uuid.uuid4().hex)).drop(sink.STATS)
+    constants = pipeline.constants(selection.logged, uuid.uuid4().hex)
+    return rows.select_ledger(recorded, keys, keep, task=selection.task, constants=constants).drop(sink.STATS)
 
 
 def scoring_udf(
@@ -54,9 +55,9 @@ def scoring_udf(
     selection, function = _function(spark, model_uri, task, options)
 
     def scored(*columns: Column | str, **named: Column | str) -> Column:
-        given = {**dict(zip([each.name for each in selection.task.inputs], columns, strict=False)), **named}
+        given = {**dict(zip(positions(selection.task), columns, strict=False)), **named}
         check_inputs(selection.task, given, count=len(columns) + len(named), chosen=selection.effective.origins)
-        return udf.nulled(function(udf.struct_as_sent(selection.task, given)))
+        return udf.nulled(function(udf.struct_as_sent(selection.task, given)), selection.task)
 
     return scored
 
@@ -73,6 +74,11 @@ def register(
     selection, function = _function(spark, model_uri, task, options)
     spark.udf.register(f"{sql_name}_records", function)
     spark.sql(udf.sql_function(sql_name, selection.task))
+
+
+def positions(task: Task) -> list[str]:
+    """Return the names of a task's inputs in the order in which columns are given: those that it needs come first."""
+    return [each.label for each in sorted(task.inputs, key=lambda each: not each.required)]
 
 
 def check_inputs(task: Task, given: Mapping[str, Any], *, count: int, chosen: Collection[str]) -> None:

@@ -131,7 +131,8 @@ def scored_chunk(
     chosen = rows.filter_chunk(this.rows, chunk, chunks)
     chosen = rows.with_attempts(chosen, None if keyed is None else rows.filter_chunk(keyed, chunk, chunks), keys)
     evenly = rows.spread_evenly(chosen, partitions(spark, this.config.batching, size))
-    return rows.select_ledger(rows.with_record(evenly, function), keys, keep, constants(this.selection.logged, this.id))
+    recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
+    return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)
 
 
 def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:

@@ -17,7 +17,7 @@ from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError, did_you_mean
 from sparkcoil.scorer import Scorer, Spec, empty, empty_prediction
 from sparkcoil.scoring import Record
-from sparkcoil.tasks import Task
+from sparkcoil.tasks import Task, wired
 from sparkcoil.weights import Weights
 
 # MLflow loses the nulls of top-level columns: a text becomes "None", and a whole number ends the job.
@@ -31,8 +31,9 @@ class PlainModel:
         """Judge the artifact; raises ModelError before anything of it has run."""
         gate.check(folder, str(folder))
         logged = LoggedModel(str(folder), None, folder)
-        self.task = tasks.load(str(logged.task))
-        effective = options.resolve(logged, self.task, model_config)
+        task = tasks.load(str(logged.task))
+        effective = options.resolve(logged, task, model_config)
+        self.task = effective.options.fit(task)
         weights = Weights(logged.digest, str(folder), None)
         self.scorer = Scorer(Spec(self.task.name, effective.plain, Placement("auto", "auto"), weights, {}))
 
@@ -49,7 +50,7 @@ class PlainModel:
 
 def input_names(columns: pd.Index, task: Task) -> list[str]:
     """Return the input that each column holds; a single column without an input's name is the task's first input."""
-    known = [each.name for each in task.inputs]
+    known = [each.label for each in task.inputs]
     names = known[:1] if len(columns) == 1 and columns[0] not in known else [str(each) for each in columns]
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -60,7 +61,7 @@ def input_names(columns: pd.Index, task: Task) -> list[str]:
 def as_row(cells: tuple[Any, ...], names: Sequence[str], task: Task) -> dict[str, Any]:
     """Return one row's inputs as the scorer takes them: an optional input that is null counts as not given."""
     required = {each.name for each in task.inputs if each.required}
-    given = {name: as_cell(cell) for name, cell in zip(names, cells, strict=True)}
+    given = wired(task, {name: as_cell(cell) for name, cell in zip(names, cells, strict=True)})
     return {name: cell for name, cell in given.items() if cell is not None or name in required}
 
 
@@ -84,8 +85,8 @@ def as_item(item: Any) -> Any:
 
 def as_columns(record: Record, task: Task) -> dict[str, Any]:
     """Return a record as top-level columns without nulls."""
-    fields = ledger.split_fields(task.prediction)
-    values = record.prediction or empty_prediction(task.prediction)
+    fields = ledger.split_fields(task.wire)
+    values = record.prediction or empty_prediction(task.wire)
     error = record.error
     return {
         **{name: nothing(kind) if values[name] is None else values[name] for name, kind in fields},

@@ -108,12 +108,12 @@ def input_problems(task: Task, columns: Mapping[str, Any], options: Collection[s
     """Yield what is wrong with the inputs that have columns, where `options` are set; key paths are the inputs' names."""
     if task.one_of and not set(task.one_of) & {*columns, *options}:
         yield Problem((), f"{task.name} needs one of {', '.join(task.one_of)}")
-    known = {each.name for each in task.inputs}
+    known = {each.label for each in task.inputs}
     for name in columns:
         if name not in known:
             yield Problem((name,), "unknown input", hint=did_you_mean(str(name), known))
     for each in task.inputs:
-        if each.required and each.name not in columns:
+        if each.required and not each.as_text and each.name not in columns:
             yield Problem((each.name,), f"missing, and {task.name} needs it")
 
 

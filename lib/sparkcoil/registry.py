@@ -91,7 +91,8 @@ def checked(
         raise ConfigError("log_model", [*problems, unknown]) from None
     settings = {**(options or {}), **({"prompt_template": prompt_template} if prompt_template else {})}
     try:
-        settings = known.options(**settings).model_dump(mode="json", exclude_unset=True)
+        chosen = known.options(**settings)
+        known, settings = chosen.fit(known), chosen.model_dump(mode="json", exclude_unset=True)
     except ValidationError as error:
         problems += [f"options.{said(each)}" for each in from_pydantic(error, known.options)]
     try:
@@ -117,12 +118,12 @@ def name_problems(name: str | None, alias: str | None) -> Iterator[str]:
 
 def example_problems(task: Task, columns: Sequence[str]) -> Iterator[str]:
     """Yield what keeps columns from being an example of a task's inputs."""
-    known = [each.name for each in task.inputs]
+    known = [each.label for each in task.inputs]
     for name in columns:
         if name not in known:
             yield f"input_example.{name}: no input of {task.name}{did_you_mean(name, known)}"
     for each in task.inputs:
-        if each.required and each.name not in columns:
+        if each.required and each.label not in columns:
             yield f"input_example.{each.name}: missing"
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, StringType
 
 from sparkcoil import ledger, udf
+from sparkcoil.tasks import Task
 
 INPUTS = "__inputs"
 
@@ -103,9 +104,11 @@ def with_record(rows: DataFrame, scorer: udf.ScoringFunction) -> DataFrame:
     return rows.withColumn("__scored", scorer(F.col(INPUTS))).withColumn("__record", F.col("__scored.r")).drop("__scored", INPUTS)
 
 
-def select_ledger(recorded: DataFrame, keys: Sequence[str], keep: Sequence[str], constants: Mapping[str, Column]) -> DataFrame:
+def select_ledger(
+    recorded: DataFrame, keys: Sequence[str], keep: Sequence[str], *, task: Task, constants: Mapping[str, Column]
+) -> DataFrame:
     """Return the prediction table's columns in their order, and `__stats`, which stays in the stage."""
-    filled = {**udf.record_columns(F.col("__record"), attempts=F.col("__attempts")), "input_hash": F.col("input_hash"), **constants}
+    filled = {**udf.record_columns(F.col("__record"), task, attempts=F.col("__attempts")), "input_hash": F.col("input_hash"), **constants}
     return recorded.select(
         *quoted((*keys, *keep)),
         *(filled[name].alias(name) for name in ledger.COLUMNS),

@@ -60,8 +60,8 @@ def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
     start = time.perf_counter()
     while len(_cached) >= CACHED_ENGINES:
         _cached.popitem(last=False)
-    task = tasks.load(spec.task)
-    _cached[key] = engines.load(task.engine, weights.locate(spec.weights), task.options(**spec.options), placement)
+    task, options = tasks.fitted(spec.task, spec.options)
+    _cached[key] = engines.load(task.engine, weights.locate(spec.weights), options, placement)
     return _cached[key], time.perf_counter() - start
 
 
@@ -81,7 +81,8 @@ class Scorer:
             records, note = [Record(None, None)] * len(rows), probe.report(self.spec, rows)
         else:
             records, note = self.score(rows)
-        empty = empty_prediction(tasks.load(self.spec.task).prediction)
+        task, _ = tasks.fitted(self.spec.task, self.spec.options)
+        empty = empty_prediction(task.wire)
         results = [flat(each, empty) for each in records]
         results[0]["stats"] = json.dumps(note)
         return {"r": results}
@@ -101,9 +102,9 @@ class Scorer:
         quieten()
         placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
         engine, seconds = cached_engine(self.spec, placement)
-        task = tasks.load(self.spec.task)
         self.placement = placement
-        self.scoring = Scoring(task, engine, task.options(**self.spec.options), budget_of(engine, self.spec.batching))
+        task, options = tasks.fitted(self.spec.task, self.spec.options)
+        self.scoring = Scoring(task, engine, options, budget_of(engine, self.spec.batching))
         return seconds
 
     def _remember_budget(self) -> None:

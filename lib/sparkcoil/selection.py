@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkcoil import assembly, fitness, gate, models, options, tasks
+from sparkcoil.agreement import check_call, check_inputs
 from sparkcoil.artifact import LoggedModel
-from sparkcoil.config import ModelConfig, check_call
+from sparkcoil.config import ModelConfig
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, ModelError
 from sparkcoil.options import Effective
@@ -65,6 +66,9 @@ def selected(config: ModelConfig, *, name: str, task: str | None, columns: Mappi
         lifted += gate.check(logged.path, found.uri, config.trust)
     fitness.check(logged, chosen)
     effective = options.resolve(logged, chosen, config.options)
+    chosen = effective.options.fit(chosen)
+    if columns is not None:
+        check_inputs(name, chosen, columns, effective.origins)
     placement = Placement(config.device, config.dtype, config.attn_implementation, config.load_kwargs, config.trust)
     return Selection(logged, chosen, effective, placement, tuple(dict.fromkeys(lifted)), config.shared)
 

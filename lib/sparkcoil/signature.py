@@ -29,8 +29,8 @@ STATUS = "status STRING, error STRING"
 
 def of_task(task: Task) -> ModelSignature:
     """Return the signature of a task; an input that may arrive as more than text or bytes is of any type."""
-    inputs = [ColSpec(input_type(each), each.name, required=each.required) for each in task.inputs]
-    fields = ledger.split_fields(f"{task.prediction}, {STATUS}")
+    inputs = [ColSpec(input_type(each), name, required=each.required) for name, each in {each.label: each for each in task.inputs}.items()]
+    fields = ledger.split_fields(f"{task.wire}, {STATUS}")
     return ModelSignature(Schema([*inputs]), Schema([*(ColSpec(of_type(kind), name) for name, kind in fields)]))
 
 

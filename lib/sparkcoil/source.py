@@ -9,12 +9,12 @@ from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untype
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, MapType, StructType, VariantType
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
 from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError, did_you_mean, first_line
 from sparkcoil.rows import quote
-from sparkcoil.tasks import Task
+from sparkcoil.tasks import Task, wired
 
 # As pandas and most other tools write it: Spark alone would end a row at a line break within quotes, and escape by a backslash.
 CSV_OPTIONS: Mapping[str, str] = {"header": "true", "multiLine": "true", "escape": '"'}
@@ -128,22 +128,27 @@ def checked_inputs(
     inputs: dict[str, Column] = {}
     types: dict[str, DataType] = {}
     problems = [*column_problems(frame, keys, keep, wording)]
-    accepted = {each.name: each.types for each in task.inputs}
-    for name, expression in columns.items():
+    wires = wired(task, columns)
+    for each in (each for each in task.inputs if each.name in wires):
+        expression = wires[each.name]
+        where = f"{wording.columns}.{each.label}" if each.label in columns else f"the prompt template's {each.name}"
         try:
-            inputs[name] = F.col(quote(expression)) if expression in frame.columns else F.expr(expression)
-            types[name] = frame.select(inputs[name].alias(name)).schema[name].dataType
+            column = F.col(quote(expression)) if expression in frame.columns else F.expr(expression)
+            kind = frame.select(column.alias("input")).schema["input"].dataType
         except AnalysisException as error:
-            problems.append(
-                f"{wording.columns}.{name}: {expression!r} is no column or expression of the source: {unresolved(error, frame)}"
-            )
+            problems.append(f"{where}: {expression!r} is no column or expression of the source: {unresolved(error, frame)}")
             continue
-        if types[name].typeName() not in accepted[name]:
-            found = types[name].simpleString()
-            problems.append(f"{wording.columns}.{name}: expected {' or '.join(accepted[name])}, found {found} in {expression!r}")
+        if not each.as_text and kind.typeName() not in each.types:
+            problems.append(f"{where}: expected {' or '.join(each.types)}, found {kind.simpleString()} in {expression!r}")
+        inputs[each.name], types[each.name] = (as_text(column, kind), StringType()) if each.as_text else (column, kind)
     if problems:
         raise SourceError("\n  - ".join([f"the source is not what {wording.where} says", *problems]))
     return inputs, types
+
+
+def as_text(column: Column, kind: DataType) -> Column:
+    """Return a column as a prompt template takes it: what has parts as JSON, anything else as Spark writes it."""
+    return F.to_json(column) if isinstance(kind, (ArrayType, MapType, StructType, VariantType)) else column.cast("string")
 
 
 def column_problems(frame: DataFrame, keys: Sequence[str], keep: Sequence[str], wording: Wording) -> Iterator[str]:

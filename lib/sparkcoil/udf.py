@@ -18,7 +18,7 @@ from sparkcoil.config import BatchingConfig
 from sparkcoil.report import Cleared
 from sparkcoil.scorer import Spec
 from sparkcoil.selection import Selection
-from sparkcoil.tasks import Task
+from sparkcoil.tasks import Task, wired
 
 ScoringFunction = Callable[..., Column]
 
@@ -27,8 +27,16 @@ ERROR = "STRUCT<stage: STRING, code: STRING, message: STRING, retryable: BOOLEAN
 
 def result_type(task: Task) -> str:
     """Return the type that leaves the UDF: one field, since MLflow loses the nulls of a top-level struct."""
-    prediction = ", ".join(ledger.colon_separated(task.prediction))
+    prediction = ", ".join(ledger.colon_separated(task.wire))
     return f"STRUCT<r: STRUCT<prediction: STRUCT<{prediction}>, status: STRING, error: {ERROR}, warnings: ARRAY<STRING>, stats: STRING>>"
+
+
+def arrived(prediction: Column, task: Task) -> Column:
+    """Return a prediction that has left the UDF with every field of its own type."""
+    for name, kind in ledger.split_fields(task.prediction):
+        if name in task.json_fields:
+            prediction = prediction.withField(name, F.from_json(prediction[name], kind))
+    return prediction
 
 
 def scoring_function(
@@ -66,9 +74,9 @@ def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType]
 
 def struct_as_sent(task: Task, given: Mapping[str, Column | str]) -> Column:
     """Return columns as the scorer takes them, by what the task accepts, where there is no DataFrame to ask for types."""
-    columns = {name: F.col(each) if isinstance(each, str) else each for name, each in given.items()}
-    text = {each.name for each in task.inputs if each.types == ("string",)}
-    return F.struct(*((column.cast("binary") if name in text else column).alias(name) for name, column in columns.items()))
+    columns = {name: F.col(each) if isinstance(each, str) else each for name, each in wired(task, given).items()}
+    text = {each.name for each in task.inputs if each.types == ("string",) or each.as_text}
+    return F.struct(*((column.cast("string").cast("binary") if name in text else column).alias(name) for name, column in columns.items()))
 
 
 def as_sent(column: Column, kind: DataType) -> Column:
@@ -98,11 +106,11 @@ def or_true(readable: Column | None) -> Column:
     return F.lit(True) if readable is None else readable
 
 
-def record_columns(record: Column, *, attempts: Column) -> Mapping[str, Column]:
+def record_columns(record: Column, task: Task, *, attempts: Column) -> Mapping[str, Column]:
     """Return the ledger's columns that the UDF fills; a failed row's prediction and a scored row's error are NULL."""
     error = record["error"]
     return {
-        "prediction": F.when(record["status"] == "ok", record["prediction"]),
+        "prediction": F.when(record["status"] == "ok", arrived(record["prediction"], task)),
         "status": record["status"],
         "error": F.when(
             record["status"] != "ok",
@@ -114,13 +122,13 @@ def record_columns(record: Column, *, attempts: Column) -> Mapping[str, Column]:
     }
 
 
-def nulled(scored: Column) -> Column:
+def nulled(scored: Column, task: Task) -> Column:
     """Return the UDF's result as one struct of the ledger's first four columns, with real NULLs.
 
     Each mention of a nondeterministic UDF runs it again; inside `transform` its result is named without being mentioned.
     """
     columns = F.transform(
-        F.array(scored), lambda each: F.struct(*(c.alias(n) for n, c in record_columns(each["r"], attempts=F.lit(1)).items()))
+        F.array(scored), lambda each: F.struct(*(c.alias(n) for n, c in record_columns(each["r"], task, attempts=F.lit(1)).items()))
     )
     return columns[0]
 
@@ -128,11 +136,17 @@ def nulled(scored: Column) -> Column:
 def sql_function(name: str, task: Task) -> str:
     """Return the statement that makes a SQL function around the registered UDF `<name>_records`."""
     needed = [each for each in task.inputs if each.required] or [each for each in task.inputs if "string" in each.types][:1]
-    parameters = ", ".join(f"{each.name} {'STRING' if 'string' in each.types else each.types[0].upper()}" for each in needed)
-    sent = ", ".join(f"'{each.name}', {f'CAST({each.name} AS BINARY)' if 'string' in each.types else each.name}" for each in needed)
+    text = {each.name for each in needed if each.as_text or "string" in each.types}
+    parameters = ", ".join(f"{each.label} {'STRING' if each.name in text else each.types[0].upper()}" for each in needed)
+    sent = ", ".join(f"'{each.name}', {f'CAST({each.label} AS BINARY)' if each.name in text else each.label}" for each in needed)
+    values = {name: f"e.r.prediction.{name}" for name, _ in ledger.split_fields(task.prediction)}
+    values |= {
+        name: f"from_json({values[name]}, '{kind}')" for name, kind in ledger.split_fields(task.prediction) if name in task.json_fields
+    }
+    fields = ", ".join(f"'{name}', {value}" for name, value in values.items())
     error = ", ".join(f"'{field}', e.r.error.{field}" for field in ("stage", "code", "message", "retryable"))
     filled = f"""named_struct(
-        'prediction', if(e.r.status = 'ok', e.r.prediction, NULL),
+        'prediction', if(e.r.status = 'ok', named_struct({fields}), NULL),
         'status', e.r.status,
         'error', if(e.r.status = 'ok', NULL, named_struct({error}, 'attempts', 1)),
         'warnings', e.r.warnings)"""

@@ -3,6 +3,7 @@
 Knows nothing of Spark or MLflow.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from sparkcoil.decoding import Decoder
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, Request
+from sparkcoil.structured import judged
 from sparkcoil.tasks import Facts
 
 # Padded tokens of prompts in one batch. The rows are few, since each grows by its new tokens.
@@ -51,8 +53,21 @@ class Writer(ABC):
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
-        """Return what was generated for each request."""
-        return decoding.generate(self.decoder, batch)
+        """Return what was generated for each request; one that has not the form asked for is tried again by sampling."""
+        results = decoding.generate(self.decoder, batch)
+        for attempt in itertools.count(1):
+            again = [i for i, each in enumerate(results) if not isinstance(each, RowError) and misfits(each, attempt)]
+            if not again:
+                return results
+            tried = decoding.generate(self.decoder, [decoding.resampled(batch[i], attempt) for i in again])
+            results = [dict(zip(again, tried, strict=True)).get(i, each) for i, each in enumerate(results)]
+        return results
+
+
+def misfits(generated: Generated, attempt: int) -> bool:
+    """Tell whether a text has not the form that its row asks for, and is worth another attempt."""
+    options = generated.request.options
+    return attempt <= options.response_retries and isinstance(judged(generated.completions[0].text, options), RowError)
 
 
 def parts(tokenizer: Any, model: Any, placement: Placement) -> dict[str, Any]:

@@ -55,8 +55,7 @@ An option may be set in several places. The later in this list wins:
 The run's report has every option's value in `options`, and where it came from in `options_from`. An option that the task does not have is
 refused in the run file, with the nearest right name; a logged value that the option does not take is refused too.
 
-A prompt template holds `{{prompt}}`, where the row's text goes literally, whatever braces it has. As in MLflow, `{{{{` and `}}}}` in a
-template are one brace; a template with plain braces, such as JSON, is taken as it stands.
+A prompt template holds `{{prompt}}`, where the row's text goes, or the names of columns; [Prompts](prompts.md) has more.
 
 ## What may run code
 
@@ -131,7 +130,7 @@ Python it may also be a pipeline, or a mapping of components. What goes with the
 |---|---|---|
 | `base` | `--base` | the directory of an adapter's base |
 | `options` | `--option NAME=VALUE` | inference options; what the task does not take is refused |
-| `prompt_template` | `--prompt-template` | a text with `{{prompt}}` where a row's text goes |
+| `prompt_template` | `--prompt-template` | a text with `{{prompt}}` where a row's text goes, and `{{name}}` where a column does |
 | `input_example` | | inputs by name, as lists or as a DataFrame |
 | `metadata` | | further notes for the MLmodel file |
 

@@ -35,6 +35,8 @@ def kinds(annotation: Any) -> list[str]:
         return [", ".join(f"`{each}`" for each in inner)]
     if origin in (tuple, list):
         return ["a list of texts"]
+    if origin is dict:
+        return ["a mapping"]
     return [NAMES[annotation]]
 
 

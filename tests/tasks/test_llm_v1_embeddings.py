@@ -44,5 +44,5 @@ def test_the_input_may_be_called_text(artifact: Path) -> None:
 
 def test_rows_without_input_and_null_are_failed(artifact: Path) -> None:
     missing, null = tiny.scored(TASK, artifact, [{}, {"input": None}])
-    assert missing.error is not None and missing.error.code == "missing_input"
+    assert missing.error is not None and missing.error.code == "null_input"
     assert null.error is not None and null.error.code == "null_input"

@@ -148,11 +148,12 @@ def test_a_stop_string_ends_the_text_before_it(artifact: Path, expected: list[li
 
 
 def test_several_texts_stay_with_their_row(artifact: Path) -> None:
-    settings = {"num_beams": 4, "num_return_sequences": 3, "max_new_tokens": 8}
+    # Two of four beams: a random model's third and fourth are near ties, which another CPU may order otherwise.
+    settings = {"num_beams": 4, "num_return_sequences": 2, "max_new_tokens": 8}
     together = predictions(TASK, artifact, TEXTS, **settings)
     alone = predictions(TASK, artifact, TEXTS, batch=1, **settings)
     assert together == alone
-    assert all(len(each["sequences"]) == 3 and each["sequences"][0] == each["text"] for each in together)
+    assert all(len(each["sequences"]) == 2 and each["sequences"][0] == each["text"] for each in together)
 
 
 def test_several_greedy_texts_are_refused(artifact: Path) -> None:

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from pydantic import ValidationError
 from tiny_models import ENDS, TEXTS, native, predictions, scored, tiny_causal
 
-from sparkcoil.prompts import fill_template
-from sparkcoil.tasks.text_generation import TASK, TextGenerationOptions
+from sparkcoil.tasks.text_generation import TASK
 
 NEW = 20
 
@@ -134,22 +132,3 @@ def test_a_template_goes_around_the_text_and_braces_stay(gpt2: Path) -> None:
     expected = continued(gpt2, ['{"q": "' + text + '"}' for text in TEXTS], max_new_tokens=6)
     for template in ('{"q": "{prompt}"}', '{{"q": "{prompt}"}}'):
         assert [each["text"] for each in predictions(TASK, gpt2, TEXTS, max_new_tokens=6, prompt_template=template)] == expected
-
-
-@pytest.mark.parametrize(
-    ("template", "filled"),
-    [
-        ("a {prompt} b", "a {{x}} {prompt} b"),
-        ("{{}} {prompt}", "{} {{x}} {prompt}"),
-        ('{"a": {"b": "{prompt}"}}', '{"a": {"b": "{{x}} {prompt}"}}'),
-        ("{prompt}{prompt}", "{{x}} {prompt}{{x}} {prompt}"),
-        ("{prompt", None),
-        ("{{prompt}}", None),
-    ],
-)
-def test_a_template_is_filled_literally(template: str, filled: str | None) -> None:
-    if filled is not None:
-        assert fill_template(template, "{{x}} {prompt}") == filled
-        return
-    with pytest.raises(ValidationError, match=r"must hold \{prompt\}"):
-        TextGenerationOptions(prompt_template=template)

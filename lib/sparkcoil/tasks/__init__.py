@@ -8,10 +8,11 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from sparkcoil import ledger
 from sparkcoil.errors import ModelError, RowError, did_you_mean
 
 Row = Mapping[str, Any]
@@ -21,6 +22,8 @@ Facts = Mapping[str, Any]
 """What a task must know of the loaded model to write predictions, such as its labels."""
 
 Prediction = dict[str, Any]
+
+C = TypeVar("C")
 
 
 class Options(BaseModel):
@@ -33,14 +36,27 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def fit(self, task: "Task") -> "Task":
+        """Return the task as these options make it: with the inputs that they read, and the fields that they fill."""
+        return task
+
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a task: its name and the Spark types that it may arrive in."""
+    """One input of a task: its name and the Spark types that it may arrive in.
+
+    With `as_text` it may be of any type and arrives as text; it is a template's field, called by its name in braces.
+    """
 
     name: str
     types: tuple[str, ...]
     required: bool = True
+    as_text: bool = False
+
+    @property
+    def label(self) -> str:
+        """What a user calls the input."""
+        return self.name.strip("{}")
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class Task:
     `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs.
     `parts` are what a model needs beside its weights; of the inputs in `one_of`, at least one has a column or is set as an option.
     `pattern` matches further names of the task; its named groups are options that such a name implies.
+    `json_fields` are those of the prediction that leave the worker as JSON text, since their type is the user's.
     """
 
     name: str
@@ -67,6 +84,21 @@ class Task:
     pattern: str | None = None
     parts: tuple[str, ...] = ("tokenizer",)
     one_of: tuple[str, ...] = ()
+    json_fields: tuple[str, ...] = ()
+
+    @property
+    def wire(self) -> str:
+        """The DDL of the prediction as it leaves the worker: text for what MLflow cannot convert, or would lose the nulls of."""
+        fields = ledger.split_fields(self.prediction)
+        return ", ".join(f"{name} {'STRING' if name in self.json_fields else kind}" for name, kind in fields)
+
+
+def wired(task: Task, columns: Mapping[str, C]) -> dict[str, C | str]:
+    """Return columns under the names of the task's inputs; a template's field without a column of its own is the column of its name."""
+    names = {each.name for each in task.inputs}
+    labels = [each.label for each in task.inputs if each.as_text]
+    given: dict[str, C | str] = {name: column for name, column in columns.items() if name in names or name not in labels}
+    return {**given, **{f"{{{label}}}": columns.get(label, label) for label in labels}}
 
 
 def decode_text(cell: bytes | str | None, name: str) -> str:
@@ -104,6 +136,13 @@ def load(name: str) -> Task:
         if name in candidate.aliases or implied_options(candidate, name) is not None:
             return candidate
     raise ModelError(f"task {name!r} is not one that sparkcoil scores{did_you_mean(name, names())}")
+
+
+def fitted(name: str, options: Mapping[str, Any]) -> tuple[Task, Options]:
+    """Return the task of that name as its options make it, and the options as a value."""
+    task = load(name)
+    chosen = task.options(**options)
+    return chosen.fit(task), chosen
 
 
 def implied_options(task: Task, name: str) -> Mapping[str, str] | None:

@@ -6,11 +6,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sparkcoil.errors import RowError
-from sparkcoil.prompts import PromptTemplate, fill_template
-from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.prompts import TemplateOptions, rendered
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 
 
-class EmbeddingOptions(Options):
+class EmbeddingOptions(TemplateOptions):
     """How the vectors of a text's tokens become one, and what happens to a text longer than the model can read."""
 
     pooling: Literal["mean", "cls", "last", "max"] | None = Field(
@@ -20,7 +20,6 @@ class EmbeddingOptions(Options):
     dimensions: int | None = Field(default=None, ge=1, description="keep the first dimensions only, before normalising")
     prompt: str | None = Field(default=None, description="put before every text; by default what the model's files say")
     prompt_name: str | None = Field(default=None, description="a prompt of the model's own files, such as `query`")
-    prompt_template: PromptTemplate | None = Field(default=None, description="text with `{prompt}` where the row's text goes")
     token_embeddings: bool = Field(default=False, description="fill `token_embeddings` with a vector for every token")
     truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
         default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
@@ -30,13 +29,7 @@ class EmbeddingOptions(Options):
 
 def read(row: Row, options: EmbeddingOptions) -> tuple[str, tuple[str, ...]]:
     """Return the text, in its template where there is one, with a warning for a blank text."""
-    return embedded_text(decode_text(row["text"], "text"), options)
-
-
-def embedded_text(text: str, options: EmbeddingOptions) -> tuple[str, tuple[str, ...]]:
-    """Return a text in its template, with a warning for a blank text."""
-    warnings = () if text.strip() else ("blank_input",)
-    return fill_template(options.prompt_template, text), warnings
+    return rendered(options.prompt_template, row, "text")
 
 
 def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:

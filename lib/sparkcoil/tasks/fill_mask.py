@@ -6,16 +6,15 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from sparkcoil.errors import RowError
-from sparkcoil.prompts import PromptTemplate, fill_template
-from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.prompts import TemplateOptions, rendered
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 
 
-class FillMaskOptions(Options):
+class FillMaskOptions(TemplateOptions):
     """How many tokens are kept, which ones count, and what happens to a text longer than the model can read."""
 
     top_k: int = Field(default=5, ge=1, description="keep the best k tokens in `candidates`")
     targets: tuple[str, ...] = Field(default=(), description="the only tokens that count; any by default")
-    prompt_template: PromptTemplate | None = Field(default=None, description="text with `{prompt}` where the row's text goes")
     truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
         default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
     )
@@ -30,9 +29,7 @@ class FillMaskOptions(Options):
 
 def read(row: Row, options: FillMaskOptions) -> tuple[str, tuple[str, ...]]:
     """Return the text, in its template where there is one, with a warning for a blank text."""
-    text = decode_text(row["text"], "text")
-    warnings = () if text.strip() else ("blank_input",)
-    return fill_template(options.prompt_template, text), warnings
+    return rendered(options.prompt_template, row, "text")
 
 
 def write(texts: Sequence[Sequence[Any]], facts: Facts, options: FillMaskOptions) -> list[Prediction | RowError]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from sparkcoil import generation
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, LlmOptions, Request
+from sparkcoil.prompts import blank, rendered
 from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
 
 CHOICE = "STRUCT<index: INT, message: STRUCT<role: STRING, content: STRING>, finish_reason: STRING>"
@@ -26,23 +27,28 @@ class ChatOptions(LlmOptions):
 def read(row: Row, options: ChatOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the row's conversation, with a warning where its last message is blank."""
     own = generation.options_for(row, options)
-    messages = conversation(row)
+    messages, warnings = conversation(row, own.prompt_template)
     if own.system_prompt is not None and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": own.system_prompt}, *messages]
-    return Request(tuple(messages), own), generation.blank(messages[-1]["content"])
+    return Request(tuple(messages), own), warnings
 
 
-def conversation(row: Row) -> list[dict[str, str]]:
-    """Return the messages of a row: an array or its JSON text, or else a plain text, which the user says."""
+def conversation(row: Row, template: str | None) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """Return the messages of a row, an array or its JSON text, or else a text in its template, which the user says.
+
+    With them goes a warning where the last of them is blank.
+    """
     cell = row.get("messages")
     if generation.is_null(cell):
-        return [{"role": "user", "content": decode_text(row.get("text"), "text" if "text" in row else "messages")}]
+        text, warnings = rendered(template, row, "text" if "text" in row or "messages" not in row else "messages")
+        return [{"role": "user", "content": text}], warnings
     if isinstance(cell, bytes | bytearray | str):
         cell = from_json(decode_text(cell if isinstance(cell, str) else bytes(cell), "messages"))
     listed = generation.plain(cell)
     if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
         raise RowError("input", "bad_messages", "messages is not an array with at least one message")
-    return [message(each, i) for i, each in enumerate(listed)]
+    messages = [message(each, i) for i, each in enumerate(listed)]
+    return messages, blank(messages[-1]["content"])
 
 
 def from_json(text: str) -> Any:
@@ -65,7 +71,7 @@ def message(given: Any, position: int) -> dict[str, str]:
 
 def write(results: Sequence[Generated], facts: Facts, options: ChatOptions) -> list[Prediction | RowError]:
     """Return one prediction for each row, with its response."""
-    return [{**generation.prediction(each), "response": response(each, facts)} for each in results]
+    return generation.with_response(results, facts, options, response)
 
 
 def response(generated: Generated, facts: Facts) -> dict[str, Any]:

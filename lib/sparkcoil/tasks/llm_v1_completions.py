@@ -3,34 +3,26 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field
-
 from sparkcoil import generation
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, LlmOptions, Request
-from sparkcoil.prompts import PromptTemplate, fill_template
-from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
+from sparkcoil.prompts import rendered
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 
 CHOICE = "STRUCT<index: INT, text: STRING, finish_reason: STRING>"
 RESPONSE = f"STRUCT<{generation.ENVELOPE}, choices: ARRAY<{CHOICE}>, usage: {generation.USAGE}>"
 
 
-class CompletionsOptions(LlmOptions):
-    """How a prompt is continued, and what stands around it."""
-
-    prompt_template: PromptTemplate | None = Field(default=None, description="text with `{prompt}` where the row's prompt goes")
-
-
-def read(row: Row, options: CompletionsOptions) -> tuple[Request, tuple[str, ...]]:
+def read(row: Row, options: LlmOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the row's prompt in the template, with a warning for a blank prompt."""
-    text = decode_text(row["prompt"], "prompt")
     own = generation.options_for(row, options)
-    return Request(fill_template(own.prompt_template, text), own), generation.blank(text)
+    text, warnings = rendered(own.prompt_template, row, "prompt")
+    return Request(text, own), warnings
 
 
-def write(results: Sequence[Generated], facts: Facts, options: CompletionsOptions) -> list[Prediction | RowError]:
+def write(results: Sequence[Generated], facts: Facts, options: LlmOptions) -> list[Prediction | RowError]:
     """Return one prediction for each row, with its response."""
-    return [{**generation.prediction(each), "response": response(each, facts)} for each in results]
+    return generation.with_response(results, facts, options, response)
 
 
 def response(generated: Generated, facts: Facts) -> dict[str, Any]:
@@ -43,7 +35,7 @@ TASK = Task(
     name="llm/v1/completions",
     inputs=(Input("prompt", ("string",)), *generation.LLM_ROW_OPTIONS),
     prediction=f"{generation.PREDICTION}, response {RESPONSE}",
-    options=CompletionsOptions,
+    options=LlmOptions,
     engine="causal",
     heads=generation.CAUSAL_HEADS,
     read=read,

@@ -4,20 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparkcoil.errors import RowError
-from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
+from sparkcoil.prompts import rendered
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 from sparkcoil.tasks.feature_extraction import TASK as FEATURE_EXTRACTION
-from sparkcoil.tasks.feature_extraction import EmbeddingOptions, embedded_text
+from sparkcoil.tasks.feature_extraction import EmbeddingOptions
 
 DATA = "ARRAY<STRUCT<object: STRING, index: INT, embedding: ARRAY<FLOAT>>>"
 USAGE = "STRUCT<prompt_tokens: INT, total_tokens: INT>"
 
 
 def read(row: Row, options: EmbeddingOptions) -> tuple[str, tuple[str, ...]]:
-    """Return the text, which is the input `input` or `text`; raises RowError where neither is mapped to a column."""
-    name = "input" if "input" in row else "text"
-    if name not in row:
-        raise RowError("input", "missing_input", "neither input nor text is mapped to a column")
-    return embedded_text(decode_text(row[name], name), options)
+    """Return the text, which is the input `input` or `text`, in its template where there is one, with a warning for a blank text."""
+    return rendered(options.prompt_template, row, "input" if "input" in row else "text")
 
 
 def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:

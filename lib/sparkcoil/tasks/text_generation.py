@@ -1,4 +1,4 @@
-"""text-generation: a text, or a prompt template around it, is continued."""
+"""text-generation: a text, or a prompt template around it and other columns, is continued."""
 
 from collections.abc import Sequence
 
@@ -7,32 +7,32 @@ from pydantic import Field
 from sparkcoil import generation
 from sparkcoil.errors import RowError
 from sparkcoil.generation import CausalOptions, Generated, Request
-from sparkcoil.prompts import PromptTemplate, fill_template
-from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
+from sparkcoil.prompts import rendered
+from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 
 
 class TextGenerationOptions(CausalOptions):
     """How a text is continued, and what stands around it."""
 
-    prompt_template: PromptTemplate | None = Field(default=None, description="text with `{prompt}` where the row's text goes")
     return_full_text: bool = Field(default=False, description="put the prompt before the new text")
 
 
 def read(row: Row, options: TextGenerationOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the row's text in the template, with a warning for a blank text."""
-    text = decode_text(row["text"], "text")
     own = generation.options_for(row, options)
-    return Request(fill_template(own.prompt_template, text), own), generation.blank(text)
+    text, warnings = rendered(own.prompt_template, row, "text")
+    return Request(text, own), warnings
 
 
 def write(results: Sequence[Generated], facts: Facts, options: TextGenerationOptions) -> list[Prediction | RowError]:
     """Return one prediction for each row, behind its prompt where that is asked for."""
-    predictions = [generation.prediction(each) for each in results]
+    predictions = generation.write(results, facts, options)
     if options.return_full_text:
         for prediction, each in zip(predictions, results, strict=True):
-            prediction["text"] = each.prompt + prediction["text"]
-            prediction["sequences"] = [each.prompt + text for text in prediction["sequences"]]
-    return [*predictions]
+            if not isinstance(prediction, RowError):
+                prediction["text"] = each.prompt + prediction["text"]
+                prediction["sequences"] = [each.prompt + text for text in prediction["sequences"]]
+    return predictions
 
 
 TASK = Task(
