@@ -29,6 +29,7 @@ PLAIN = (
     "prompts",
     "response_schema",
     "structured",
+    "endpoints",
     "tasks/",
 )
 SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "writing", "steps", *PLAIN)

@@ -141,10 +141,11 @@ class LlmOptions(CausalOptions):
 
 @dataclass(frozen=True)
 class Request:
-    """What a row asks for: a text to go on from, or a conversation, with the options that hold for the row."""
+    """What a row asks for: a text, or a conversation, with the options that hold for it, and what it calls the model, if anything."""
 
     content: str | tuple[Mapping[str, str], ...]
     options: Any
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ class Generated:
     completions: tuple[Completion, ...]
 
 
-O = TypeVar("O", bound=GenerationOptions)  # noqa: E741
+O = TypeVar("O", bound=Options)  # noqa: E741
 
 
 def options_for(row: Row, options: O) -> O:
@@ -233,11 +234,11 @@ def prediction(generated: Generated, options: GenerationOptions) -> Prediction |
 
 
 def envelope(kind: str, prefix: str, generated: Generated, facts: Facts) -> dict[str, Any]:
-    """Return what OpenAI's responses begin with; the id is the same whenever the same is asked of the same kind of model."""
+    """Return what OpenAI's responses begin with; the id is the same whenever the same is asked of the same model."""
     request = generated.request
     asked = [kind, facts["model"], request.content, request.options.model_dump(mode="json")]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return {"id": f"{prefix}-{digest[:24]}", "object": kind, "created": CREATED, "model": facts["model"]}
+    return {"id": f"{prefix}-{digest[:24]}", "object": kind, "created": CREATED, "model": request.model or facts["model"]}
 
 
 def usage(generated: Generated) -> dict[str, int]:

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from sparkcoil import engines
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError, RowError
+from sparkcoil.generation import Request
 from sparkcoil.scoring import Record
 from sparkcoil.tasks.feature_extraction import TASK, EmbeddingOptions
 
@@ -195,4 +196,4 @@ def test_a_tokenizer_written_in_python_will_do(tmp_path: Path) -> None:
 def test_vectors_that_are_not_finite_fail_the_row(artifact: Path) -> None:
     engine = engines.load("embedder", artifact, EmbeddingOptions(), Placement("cpu", "auto"))
     torch.nn.init.constant_(engine.model.encoder.layer[-1].output.LayerNorm.bias, float("nan"))
-    assert engine.forward([engine.prepare(["cat"])[0]])[0].code == "non_finite"
+    assert engine.forward([engine.prepare([Request("cat", EmbeddingOptions())])[0]])[0].code == "non_finite"

@@ -1,5 +1,6 @@
 """Embeddings in OpenAI's shape, without Spark."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,25 @@ def test_the_response_is_shaped_like_openais_and_counts_no_padding(artifact: Pat
 def test_the_input_may_be_called_text(artifact: Path) -> None:
     one, other = (tiny.scored(TASK, artifact, tiny.cells(name, ["cat"]))[0] for name in ("input", "text"))
     assert tiny.plain(one.prediction) == tiny.plain(other.prediction)
+
+
+def test_a_request_s_dimensions_are_its_own_whatever_shares_its_batch(artifact: Path) -> None:
+    texts = tiny.TEXTS[:6]
+    for normalize in (False, True):
+        sizes = [None, 8, 3, None, 8, 32]
+        rows = [{"request": json.dumps({"input": text, "dimensions": size}).encode()} for text, size in zip(texts, sizes, strict=True)]
+        together = [each.prediction for each in tiny.scored(TASK, artifact, rows, normalize=normalize, dimensions=16)]
+        for text, size, prediction in zip(texts, sizes, together, strict=True):
+            row = tiny.cells("input", [text])
+            alone = tiny.scored(TASK, artifact, row, normalize=normalize, dimensions=size or 16)[0].prediction
+            assert prediction is not None and alone is not None
+            assert len(prediction["embedding"]) == (size or 16)
+            assert tiny.plain(prediction) == tiny.plain(alone)
+
+
+def test_a_response_names_the_model_as_its_request_does(artifact: Path) -> None:
+    rows: list[dict[str, bytes]] = [{"request": b'{"model": "asked", "input": "cat"}'}, {"request": b'{"input": "cat"}'}]
+    assert [each.prediction["response"]["model"] for each in tiny.scored(TASK, artifact, rows) if each.prediction] == ["asked", "BertModel"]
 
 
 def test_rows_without_input_and_null_are_failed(artifact: Path) -> None:

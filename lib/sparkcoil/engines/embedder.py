@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from sparkcoil.engines import Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE, Encoder
 from sparkcoil.errors import ModelError, RowError, did_you_mean
+from sparkcoil.generation import Request
 
 MODES = {
     "pooling_mode_mean_tokens": "mean",
@@ -47,6 +48,7 @@ class Recipe:
 class Embedding:
     """One text's vector, the number of its tokens, and where they are asked for the vectors of its tokens."""
 
+    request: Request
     vector: np.ndarray
     tokens: int
     token_vectors: np.ndarray | None = None
@@ -58,9 +60,13 @@ class Embedder(Encoder):
 
     recipe: Recipe = Recipe()
 
-    def prepare(self, items: Sequence[str]) -> list[Prepared | RowError]:
-        """Return the token ids of every text after the prompt, cut to what the model reads."""
-        return self.cut([self._prompted(each) for each in items])
+    def prepare(self, items: Sequence[Request]) -> list[Prepared | RowError]:
+        """Return the token ids of every text after the prompt, cut to what the model reads, each with its request."""
+        cut = self.cut([self._prompted(str(each.content)) for each in items])
+        return [
+            each if isinstance(each, RowError) else replace(each, features=(request, each.features))
+            for request, each in zip(items, cut, strict=True)
+        ]
 
     def _prompted(self, text: str) -> str:
         # SentenceTransformer.encode strips texts too.
@@ -71,19 +77,23 @@ class Embedder(Encoder):
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Embedding | RowError]:
         """Return the vector of each text, in float32."""
         lengths = [each.length for each in batch]
-        hidden = self.outputs([each.features for each in batch])[0].float()
+        requests = [each.features[0] for each in batch]
+        hidden = self.outputs([each.features[1] for each in batch])[0].float()
         vectors = pooled(hidden, torch.tensor(lengths, device=hidden.device), self.recipe.pooling)
         for layer in self.recipe.layers:
             vectors = layer(vectors)
-        vectors = vectors[:, : self.options.dimensions]
-        if self.recipe.normalize:
-            vectors = torch.nn.functional.normalize(vectors, dim=1)
-        rows = encoder.array(vectors)
+        sizes = [each.options.dimensions for each in requests]
+        shaped = {size: encoder.array(self._shaped(vectors, size)) for size in set(sizes)}
+        rows = [shaped[size][i] for i, size in enumerate(sizes)]
         tokens = encoder.array(hidden) if self.options.token_embeddings else None
         return [
-            Embedding(row, length, tokens[i, :length] if tokens is not None else None) if np.isfinite(row).all() else NON_FINITE
-            for i, (row, length) in enumerate(zip(rows, lengths, strict=True))
+            Embedding(request, row, length, None if tokens is None else tokens[i, :length]) if np.isfinite(row).all() else NON_FINITE
+            for i, (request, row, length) in enumerate(zip(requests, rows, lengths, strict=True))
         ]
+
+    def _shaped(self, vectors: torch.Tensor, size: int | None) -> torch.Tensor:
+        vectors = vectors[:, :size]
+        return torch.nn.functional.normalize(vectors, dim=1) if self.recipe.normalize else vectors
 
 
 def pooled(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Tensor:

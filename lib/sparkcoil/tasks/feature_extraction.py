@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sparkcoil.errors import RowError
+from sparkcoil.generation import Request
 from sparkcoil.prompts import TemplateOptions, rendered
 from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 
@@ -27,9 +28,10 @@ class EmbeddingOptions(TemplateOptions):
     max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
 
 
-def read(row: Row, options: EmbeddingOptions) -> tuple[str, tuple[str, ...]]:
+def read(row: Row, options: EmbeddingOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the text, in its template where there is one, with a warning for a blank text."""
-    return rendered(options.prompt_template, row, "text")
+    text, warnings = rendered(options.prompt_template, row, "text")
+    return Request(text, options), warnings
 
 
 def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from sparkcoil import generation
+from sparkcoil import endpoints, generation
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, LlmOptions, Request
 from sparkcoil.prompts import blank, rendered
@@ -26,11 +26,12 @@ class ChatOptions(LlmOptions):
 
 def read(row: Row, options: ChatOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the row's conversation, with a warning where its last message is blank."""
+    row = endpoints.unpacked(row, endpoints.CHAT)
     own = generation.options_for(row, options)
     messages, warnings = conversation(row, own.prompt_template)
     if own.system_prompt is not None and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": own.system_prompt}, *messages]
-    return Request(tuple(messages), own), warnings
+    return Request(tuple(messages), own, row.get("model")), warnings
 
 
 def conversation(row: Row, template: str | None) -> tuple[list[dict[str, str]], tuple[str, ...]]:
@@ -94,12 +95,13 @@ TASK = Task(
         Input("text", ("string",), required=False),
         Input("system_prompt", ("string",), required=False),
         *generation.LLM_ROW_OPTIONS,
+        *endpoints.INPUTS,
     ),
     prediction=f"{generation.PREDICTION}, response {RESPONSE}",
     options=ChatOptions,
     engine="causal",
     heads=generation.CAUSAL_HEADS,
-    one_of=("messages", "text"),
+    one_of=("messages", "text", "request"),
     read=read,
     write=write,
 )

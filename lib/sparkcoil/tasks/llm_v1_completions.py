@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sparkcoil import generation
+from sparkcoil import endpoints, generation
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, LlmOptions, Request
 from sparkcoil.prompts import rendered
@@ -15,9 +15,10 @@ RESPONSE = f"STRUCT<{generation.ENVELOPE}, choices: ARRAY<{CHOICE}>, usage: {gen
 
 def read(row: Row, options: LlmOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the row's prompt in the template, with a warning for a blank prompt."""
+    row = endpoints.unpacked(row, endpoints.COMPLETIONS)
     own = generation.options_for(row, options)
     text, warnings = rendered(own.prompt_template, row, "prompt")
-    return Request(text, own), warnings
+    return Request(text, own, row.get("model")), warnings
 
 
 def write(results: Sequence[Generated], facts: Facts, options: LlmOptions) -> list[Prediction | RowError]:
@@ -33,11 +34,12 @@ def response(generated: Generated, facts: Facts) -> dict[str, Any]:
 
 TASK = Task(
     name="llm/v1/completions",
-    inputs=(Input("prompt", ("string",)), *generation.LLM_ROW_OPTIONS),
+    inputs=(Input("prompt", ("string",), required=False), *generation.LLM_ROW_OPTIONS, *endpoints.INPUTS),
     prediction=f"{generation.PREDICTION}, response {RESPONSE}",
     options=LlmOptions,
     engine="causal",
     heads=generation.CAUSAL_HEADS,
+    one_of=("prompt", "request"),
     read=read,
     write=write,
 )

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sparkcoil import endpoints, generation
 from sparkcoil.errors import RowError
+from sparkcoil.generation import Request
 from sparkcoil.prompts import rendered
 from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
 from sparkcoil.tasks.feature_extraction import TASK as FEATURE_EXTRACTION
@@ -13,15 +15,22 @@ DATA = "ARRAY<STRUCT<object: STRING, index: INT, embedding: ARRAY<FLOAT>>>"
 USAGE = "STRUCT<prompt_tokens: INT, total_tokens: INT>"
 
 
-def read(row: Row, options: EmbeddingOptions) -> tuple[str, tuple[str, ...]]:
+def read(row: Row, options: EmbeddingOptions) -> tuple[Request, tuple[str, ...]]:
     """Return the text, which is the input `input` or `text`, in its template where there is one, with a warning for a blank text."""
-    return rendered(options.prompt_template, row, "input" if "input" in row else "text")
+    row = endpoints.unpacked(row, endpoints.EMBEDDINGS)
+    own = generation.options_for(row, options)
+    text, warnings = rendered(own.prompt_template, row, "input" if "input" in row else "text")
+    return Request(text, own, row.get("model")), warnings
 
 
 def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:
     """Return each text's vector, the number of its tokens, and both in OpenAI's shape."""
     return [
-        {"embedding": each.vector, "prompt_tokens": each.tokens, "response": response(each.vector, each.tokens, facts["model"])}
+        {
+            "embedding": each.vector,
+            "prompt_tokens": each.tokens,
+            "response": response(each.vector, each.tokens, each.request.model or facts["model"]),
+        }
         for each in embeddings
     ]
 
@@ -38,12 +47,12 @@ def response(vector: Any, tokens: int, model: str) -> dict[str, Any]:
 
 TASK = Task(
     name="llm/v1/embeddings",
-    inputs=(Input("input", ("string",), required=False), Input("text", ("string",), required=False)),
+    inputs=(Input("input", ("string",), required=False), Input("text", ("string",), required=False), *endpoints.INPUTS),
     prediction=f"embedding ARRAY<FLOAT>, prompt_tokens INT, response STRUCT<object: STRING, data: {DATA}, model: STRING, usage: {USAGE}>",
     options=EmbeddingOptions,
     engine=FEATURE_EXTRACTION.engine,
     heads=FEATURE_EXTRACTION.heads,
-    one_of=("input", "text"),
+    one_of=("input", "text", "request"),
     read=read,
     write=write,
 )
