@@ -16,6 +16,7 @@ from cluster import free_port
 from mlflow import MlflowClient
 
 from sparkcoil import digest, log_model, models
+from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ModelError
 
 
@@ -23,6 +24,21 @@ from sparkcoil.errors import ModelError
 def artifact(text_model: str, tmp_path: Path) -> Path:
     """A copy of the logged model's files, for a test to spoil."""
     return Path(shutil.copytree(models.resolve(text_model).path, tmp_path / "artifact"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("models:/assistant/3", "assistant/3"),
+        ("models:/m-0a1b", "m-0a1b"),
+        ("runs:/0a1b/model", "0a1b/model"),
+        ("/data/models/assistant/", "assistant"),
+        ("file:///data/assistant", "assistant"),
+        ("s3://bucket/assistant", "assistant"),
+    ],
+)
+def test_a_model_has_a_name_without_the_path_to_it(uri: str, name: str) -> None:
+    assert LoggedModel(uri, None, Path()).name == name
 
 
 def test_an_alias_is_resolved_to_a_version(text_model: str) -> None:

@@ -28,6 +28,12 @@ class LoggedModel:
     version: str | None
     path: Path
 
+    @property
+    def name(self) -> str:
+        """The model in a word or two: `NAME/VERSION` in a registry, what follows `runs:/`, or the last name of a path."""
+        scheme, separator, rest = self.uri.partition(":/")
+        return rest if separator and scheme in ("models", "runs") else self.uri.rstrip("/").rsplit("/", 1)[-1]
+
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """The MLmodel file, read as plain data."""

@@ -36,6 +36,7 @@ class Spec:
     weights: Weights
     batching: Mapping[str, Any]
     probe: bool = False
+    model: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
@@ -104,7 +105,8 @@ class Scorer:
         engine, seconds = cached_engine(self.spec, placement)
         self.placement = placement
         task, options = tasks.fitted(self.spec.task, self.spec.options)
-        self.scoring = Scoring(task, engine, options, budget_of(engine, self.spec.batching))
+        budget = budget_of(engine, self.spec.batching)
+        self.scoring = Scoring(task, engine, options, budget, model=self.spec.model)
         return seconds
 
     def _remember_budget(self) -> None:

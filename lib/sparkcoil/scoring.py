@@ -55,6 +55,7 @@ class Scoring:
     """A task on a loaded model, with what is remembered from window to window: the budget that held and the last record.
 
     Rows come sorted by input hash, so equal rows are neighbours; only those across a window's edge need remembering.
+    `model` is what predictions call the model, where that is not the engine's to know.
     """
 
     task: Task
@@ -62,6 +63,7 @@ class Scoring:
     options: Options
     budget: Budget
     last: tuple[Hashable, Record] | None = None
+    model: str | None = None
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], Stats]:
         """Return one record for each row, in the rows' order, and what the window cost; equal rows are computed once."""
@@ -107,7 +109,8 @@ class Scoring:
 
     def _written(self, outputs: Sequence[Any]) -> list[Prediction | RowError]:
         def write(results: Sequence[Any]) -> list[Prediction | RowError]:
-            return self.task.write(results, self.engine.facts, self.options)
+            facts = {**self.engine.facts, **({"model": self.model} if self.model else {})}
+            return self.task.write(results, facts, self.options)
 
         return spread(outputs, guarded(write, "output", "unwritable", "writing the prediction"))
 

@@ -53,6 +53,7 @@ def scoring_function(
         placement=selection.placement,
         weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
         batching=batching.model_dump(exclude_none=True),
+        model=selection.logged.name,
     )
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
