@@ -104,6 +104,23 @@ def test_a_path_is_delta_unless_said_otherwise() -> None:
     assert RunConfig.model_validate(source(table="docs")).source.format is None
 
 
+def test_openai_files_have_keys_and_columns_of_their_own_and_other_formats_have_none() -> None:
+    openai = {"path": "/data/requests.jsonl", "format": "openai"}
+    assert sentences(document(source=openai)) == []
+    assert sentences(document(source={**openai, "keys": []})) == ["source.keys: expected a list of one or more column names, found []"]
+    assert sentences(document(source={**openai, "format": "json"})) == ["source.keys: missing"]
+    assert sentences(document(source={"table": "t", "format": "openai"})) == [
+        "source.format: given without path, and only a path has a format"
+    ]
+
+
+@pytest.mark.parametrize(("task", "refused"), [("llm/v1/chat", False), ("llm/v1/embeddings", False), ("text-generation", True)])
+def test_only_tasks_that_answer_requests_have_openai_files(task: str, refused: bool) -> None:
+    data = document(task=task, source={"path": "in.jsonl", "format": "openai"}, target={"table": "t", "jsonl": "out.jsonl"})
+    sentence = f"is for llm/v1/chat, llm/v1/completions and llm/v1/embeddings; the task is {task}"
+    assert sentences(data) == ([f"source.format: openai {sentence}", f"target.jsonl: {sentence}"] if refused else [])
+
+
 def test_values_are_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         run().name = "other"
@@ -334,7 +351,8 @@ def test_the_json_schema_gives_every_default_and_choice() -> None:
     assert parts["ModelConfig"]["properties"]["dtype"]["enum"] == ["auto", "fastest", "float32", "bfloat16", "float16"]
     assert parts["RowsConfig"]["properties"]["max_failed_share"]["default"] == 0.05
     assert parts["SourceConfig"]["properties"]["keys"]["minItems"] == 1
-    assert sorted(parts["SourceConfig"]["required"]) == ["keys"]
+    assert "required" not in parts["SourceConfig"]
+    assert sorted(json_schema()["required"]) == ["model", "name", "source", "target"]
 
 
 WORDS = st.text("abcXYZ_09", min_size=1, max_size=8)

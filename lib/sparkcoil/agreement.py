@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from sparkcoil import tasks
 from sparkcoil.errors import ConfigError, ModelError, did_you_mean
-from sparkcoil.problems import KeyPath, Problem, by_field, from_pydantic, input_problems, said, value_at
+from sparkcoil.problems import KeyPath, Problem, by_field, from_pydantic, input_problems, openai_problems, said, value_at
 from sparkcoil.tasks import Task
 
 
@@ -38,6 +38,7 @@ def task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     except ModelError:
         yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, tasks.every_name()))
         return
+    yield from openai_problems(task, data)
     asked = next((each for each in value_at(data, ("model", "options")) if isinstance(each, Mapping)), {})
     for options in value_at(data, ("model", "options")):
         yield from _option_problems(task, options)

@@ -13,13 +13,14 @@ from sparkcoil.agreement import task_problems
 from sparkcoil.fields import (
     Attention,
     Column,
+    Columns,
     Condition,
     Count,
     Device,
     Dtype,
-    Expression,
     Flag,
     Format,
+    Keys,
     Keywords,
     Query,
     Seconds,
@@ -71,10 +72,10 @@ class SourceConfig(Section):
     """Options of Spark's reader, such as `{sep: ";"}`; without any, CSV is read with `header: true, multiLine: true, escape: '"'`."""
     version: Version | None = None
     """The version of a Delta table; without it the newest is pinned at the start and recorded."""
-    keys: Annotated[tuple[Column, ...], Field(min_length=1), expected("a list of one or more column names")]
-    """The columns that identify a row."""
-    columns: Annotated[Mapping[str, Expression], expected("a mapping of the task's inputs to columns")] = {}
-    """An input of the task, or a name in a prompt template -> a column or SQL expression."""
+    keys: Keys = Field(default=None, validate_default=True)
+    """The columns that identify a row; always given, unless the format is openai."""
+    columns: Columns = Field(default=None, validate_default=True)
+    """An input of the task, or a name in a prompt template -> a column or SQL expression; by itself where the format is openai."""
     where: Condition | None = None
     """Which rows of the source, as a SQL condition."""
 
@@ -105,6 +106,8 @@ class TargetConfig(Section):
     """A folder; made by the first run."""
     keep: Annotated[tuple[Column, ...], expected("a list of column names")] = ()
     """Source columns copied along; refreshed only when the row is due."""
+    jsonl: Text | None = None
+    """A file with the answers to all rows of the source, as in OpenAI's batch output files; for llm/v1 tasks."""
 
     @staticmethod
     def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:

@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from sparkcoil.problems import expected
 
 DtypeName = Literal["auto", "fastest", "float32", "bfloat16", "float16"]
 DeviceName = Literal["auto", "cpu", "cuda"]
 AttentionName = Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"]
-FormatName = Literal["delta", "parquet", "json", "csv", "text", "orc", "binaryFile"]
+FormatName = Literal["delta", "parquet", "json", "csv", "text", "orc", "binaryFile", "openai"]
 KEYWORDS = "device_map, max_memory, id2label, label2id, num_labels, problem_type"
 
 NOT_BLANK = r"\S"
@@ -41,6 +42,18 @@ def as_setting(value: Any) -> Any:
     return text if isinstance(value, int | float) else value
 
 
+# What the lines of an OpenAI batch file have, whoever wrote it.
+OPENAI: Mapping[str, Any] = {"keys": ["custom_id"], "columns": {"request": "body", "url": "url", "method": "method"}}
+
+
+def as_format_has(value: Any, info: ValidationInfo) -> Any:
+    """Return the value, or for one that is not given what every file of the format has; raises where that differs from file to file."""
+    known = OPENAI if info.data.get("format") == "openai" else {"columns": {}}
+    if value is None and info.field_name not in known:
+        raise PydanticCustomError("missing", "missing")
+    return known[str(info.field_name)] if value is None else value
+
+
 def known_keywords(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return arguments of from_pretrained that are ours to pass on; raises ValueError for any other."""
     if not set(given) <= set(KEYWORDS.split(", ")):
@@ -49,6 +62,9 @@ def known_keywords(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 Keywords = Annotated[Mapping[str, Any], AfterValidator(known_keywords), expected("a mapping with keys among " + KEYWORDS)]
+AsFormatHas = BeforeValidator(as_format_has)
+Keys = Annotated[tuple[Column, ...], Field(min_length=1), expected("a list of one or more column names"), AsFormatHas]
+Columns = Annotated[Mapping[str, Expression], expected("a mapping of the task's inputs to columns"), AsFormatHas]
 Setting = Annotated[
     str,
     expected("text, a number, true or false"),

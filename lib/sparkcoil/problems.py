@@ -117,6 +117,17 @@ def input_problems(task: Task, columns: Mapping[str, Any], options: Collection[s
             yield Problem((each.name,), f"missing, and {task.name} needs it")
 
 
+def openai_problems(task: Task, run: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield where a run as a mapping wants OpenAI's batch files of a task that answers no requests."""
+    if any(each.name == "request" for each in task.inputs):
+        return
+    sentence = f"is for llm/v1/chat, llm/v1/completions and llm/v1/embeddings; the task is {task.name}"
+    if value_at(run, ("source", "format")) == ("openai",):
+        yield Problem(("source", "format"), f"openai {sentence}")
+    if value_at(run, ("target", "jsonl")) not in ((), (None,)):
+        yield Problem(("target", "jsonl"), sentence)
+
+
 def _carrier(problem: Problem) -> PydanticCustomError:
     context = {"sentence": problem.sentence, "quotes": problem.quotes, "hint": problem.hint}
     return PydanticCustomError("problem", "{sentence}{hint}", context)

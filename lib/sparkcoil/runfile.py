@@ -27,6 +27,7 @@ PLACES: tuple[KeyPath, ...] = (
     ("model", "uri"),
     ("model", "base"),
     *((section, kind) for section in ("source", "target") for kind in ("table", "path")),
+    ("target", "jsonl"),
 )
 
 # What no UTF-8 can hold: YAML's escapes can write it, and then the first JSON or Spark call would fail.

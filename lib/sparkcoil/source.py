@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
+from sparkcoil import batchfile
 from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError, did_you_mean, first_line
 from sparkcoil.rows import quote
@@ -91,6 +92,8 @@ def read(spark: SparkSession, source: SourceConfig, version: int | None) -> Data
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     if source.table:
         return reader.table(source.table)
+    if source.format == "openai":
+        return batchfile.read(spark, str(source.path), source.options)
     options = {**(CSV_OPTIONS if source.format == "csv" else {}), **source.options}
     return reader.format(str(source.format)).options(**options).load(str(source.path))
 
