@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import due, lease, report, rows, sink, source, tracking, udf
+from sparkcoil import answers, due, lease, report, rows, sink, source, tracking, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import BatchingConfig, RunConfig
 from sparkcoil.due import Due
@@ -55,6 +55,7 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
         progress = Progress(total=todo.counts["due"], allowed=config.rows.max_failed_share)
         if progress.total:
             score_chunks(spark, this, todo, progress, clock=clock, alone=alone)
+        write_answers(spark, this, progress, clock)
         finished = finish(spark, this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(f"rows.max_failed_share: {progress.sentence()}", finished)
@@ -72,6 +73,7 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
     sink.check(spark, target)
     refuse_source(spark, target, pinned)
+    answers.check(spark, config, target, selection.task)
     selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
     return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)
 
@@ -152,9 +154,19 @@ def constants(logged: LoggedModel, run_id: str) -> Mapping[str, Column]:
     }
 
 
+def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clock) -> None:
+    """Write the file of answers where one is asked for and is not what the prediction table has; not past the error budget."""
+    path = this.config.target.jsonl
+    if path is None or progress.exceeded or not (progress.total or answers.is_due(spark, this.target, path)):
+        return
+    with clock.stage("answers"):
+        answers.write(spark, this.target, this.source.frame, task=this.selection.task.name, path=path)
+
+
 def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     """Return the run's report, logged as an MLflow run unless nothing was due."""
     logged = this.selection.logged
+    jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
     with clock.stage("report"):
         published = sink.counts(spark, this.target, this.id) if progress.total else {}
         described = {
@@ -165,7 +177,7 @@ def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock:
             "options_from": {**this.selection.effective.origins},
             "options_ignored": {**this.selection.effective.ignored},
             "source": {"name": this.source.name, "version": this.source.version},
-            "target": {"name": this.target.name, "version": sink.version(spark, this.target)},
+            "target": {"name": this.target.name, "version": sink.version(spark, this.target), **jsonl},
             "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
         }
     finished = report.finished(described, todo.counts, published, progress, clock)

@@ -21,7 +21,8 @@ expression is which **input**, `model.options` sets the **options**, and `predic
 [How options are resolved](models.md#which-value-an-option-has) is on another page.
 
 Inputs are given with the Spark types that a column may have. A NULL fails its row alone (`null_input`); a NULL in a column that sets an
-option leaves the option as it is.
+option leaves the option as it is. `request`, `url` and `method` are a request to one of OpenAI's endpoints, as in its
+[batch files](openai-batch.md).
 """
 
 GENERATION = "Options of every task that generates text"
