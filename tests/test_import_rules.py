@@ -30,6 +30,8 @@ PLAIN = (
     "response_schema",
     "structured",
     "endpoints",
+    "truncation",
+    "reading",
     "tasks/",
 )
 SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "writing", "steps", *PLAIN)

@@ -14,7 +14,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 from sparkcoil.errors import RowError
 from sparkcoil.prompts import rendered
 from sparkcoil.structured import PARSED, StructuredOptions, judged
-from sparkcoil.tasks import Facts, Input, Prediction, Row, Task, decode_text
+from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.truncation import Cut
 
 PREDICTION = "text STRING, sequences ARRAY<STRING>, finish_reason STRING, prompt_tokens INT, completion_tokens INT"
 USAGE = "STRUCT<prompt_tokens: INT, completion_tokens: INT, total_tokens: INT>"
@@ -47,7 +48,6 @@ LLM_ROW_OPTIONS = (
     *(each for each in ROW_OPTIONS if each.name in ("temperature", "top_k", "top_p", "stop", "seed")),
 )
 
-Truncation = Literal["truncate_right", "truncate_left", "fail"]
 Stop = Annotated[str, Field(min_length=1)]
 Stops = Annotated[tuple[Stop, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given or ())]
 
@@ -81,7 +81,7 @@ class GenerationOptions(StructuredOptions):
     num_return_sequences: int | None = Field(default=None, ge=1, description="texts for each row; needs sampling or as many beams")
     stop: Stops = Field(default=(), description="strings at which a text ends; they are cut off")
     seed: int = Field(default=0, description="of sampling, together with the row's prompt")
-    truncation: Truncation = Field(default="truncate_right", description="which end of an over-long text is cut, or `fail`")
+    truncation: Cut = "truncate_right"
     max_input_length: int | None = Field(default=None, ge=1, description="tokens kept of the input; by default all that the model reads")
     return_prompt: bool = Field(default=False, description="keep the prompt as the model read it, as `prediction.prompt`")
 
@@ -116,7 +116,7 @@ class Seq2seqOptions(GenerationOptions):
 class CausalOptions(GenerationOptions):
     """How a text is continued."""
 
-    truncation: Truncation = Field(default="truncate_left", description="which end of an over-long prompt is cut, or `fail`")
+    truncation: Cut = "truncate_left"
 
 
 class LlmOptions(CausalOptions):

@@ -141,8 +141,8 @@ def test_prompts_of_the_model_are_put_before_texts_by_name(described: Path) -> N
 
 
 def test_a_template_holds_the_text_literally(described: Path) -> None:
-    found = vectors(described, ["{prompt} cat {0}"], prompt_template="the {prompt} of {it}")
-    assert found == pytest.approx(vectors(described, ["the {prompt} cat {0} of {it}"]), abs=1e-6)
+    found = vectors(described, ["{prompt} cat {0}"], prompt_template="the {prompt} of {0}")
+    assert found == pytest.approx(vectors(described, ["the {prompt} cat {0} of {0}"]), abs=1e-6)
 
 
 def test_the_encoder_of_an_encoder_decoder_is_what_embeds(tmp_path: Path) -> None:
@@ -196,4 +196,5 @@ def test_a_tokenizer_written_in_python_will_do(tmp_path: Path) -> None:
 def test_vectors_that_are_not_finite_fail_the_row(artifact: Path) -> None:
     engine = engines.load("embedder", artifact, EmbeddingOptions(), Placement("cpu", "auto"))
     torch.nn.init.constant_(engine.model.encoder.layer[-1].output.LayerNorm.bias, float("nan"))
-    assert engine.forward([engine.prepare([Request("cat", EmbeddingOptions())])[0]])[0].code == "non_finite"
+    (embedding,) = engine.forward(engine.prepare([Request("cat", EmbeddingOptions())]))
+    assert engine.facts["finished"]([embedding])[0].code == "non_finite"

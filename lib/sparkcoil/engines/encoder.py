@@ -1,6 +1,6 @@
 """Encoders: whole windows tokenised once, then forward passes over padded token ids. Here with a classification head."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,35 +8,36 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from sparkcoil import checkpoint
+from sparkcoil import checkpoint, reading
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Parts, Placement, Prepared
-from sparkcoil.errors import ModelError, RowError
+from sparkcoil.errors import RowError
+from sparkcoil.reading import Inputs, Reader, Window
 from sparkcoil.tasks import Facts
-
-Text = str | tuple[str, str]
-Inputs = Mapping[str, Sequence[Any]]
 
 # Padded tokens in one batch. On two CPU threads larger batches gained nothing and padded more; a GPU wants more to do.
 CPU_BUDGET, GPU_BUDGET = Budget(1_024, 256), Budget(32_768, 4_096)
 # Position tables of these models start after the padding index, so that they hold fewer positions than rows.
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
-# What models call their inputs, and tokenizers' encodings call the same.
-ENCODED = {"input_ids": "ids", "token_type_ids": "type_ids", "attention_mask": "attention_mask"}
 NON_FINITE = RowError("output", "non_finite", "the model gave NaN or infinity")
 
 
+@dataclass(frozen=True)
+class Logits:
+    """The logits of one of several windows of a text, and the number of tokens that are the window's own."""
+
+    values: np.ndarray
+    tokens: int
+
+
 @dataclass(kw_only=True)
-class Encoder:
-    """A tokenizer with its model; `forward` gives one row of float32 logits for each input.
+class Encoder(Reader):
+    """A tokenizer with its model; `forward` gives one row of float32 logits for each text, and Logits for a window of one.
 
     Engines for other heads are made from it: they read texts in another way, or give something else for an input.
     """
 
-    tokenizer: Any
     model: Any
-    options: Any
-    max_length: int
     facts: Facts
     budget: Budget
     unit: str = "tokens"
@@ -44,49 +45,16 @@ class Encoder:
     exact_lengths: bool = False
 
     def prepare(self, items: Sequence[Any]) -> Sequence[Prepared | Parts | RowError]:
-        """Return the token ids of every text, cut to what the model reads, or the failure of a text too long."""
-        return self.cut(items)
+        """Return the token ids of every text, as much as the model reads, or the failure of a text too long."""
+        return self.read(items)
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
         """Return the logits of each input, in float32."""
-        return list(array(self.outputs([each.features for each in batch]).logits))
-
-    def cut(self, items: Sequence[Text], truncation: bool | str = True) -> list[Prepared | RowError]:
-        """Return every text, or pair of texts, as one input that the model can read."""
-        read = self._read_fast if self.tokenizer.is_fast else self._read_slow
-        return [self._one(*each) for each in read(items, truncation)] if items else []
-
-    def _one(self, inputs: Inputs, truncated: bool) -> Prepared | RowError:
-        if truncated and self.options.truncation == "fail":
-            return RowError("input", "too_long", f"the text has more than the {self.max_length} tokens that the model reads")
-        if not inputs["input_ids"]:
-            return RowError("input", "no_tokens", "the tokenizer finds nothing in the text that the model could read")
-        return Prepared(inputs, len(inputs["input_ids"]), ("truncated",) if truncated else ())
-
-    def _read_fast(self, items: Sequence[Text], truncation: bool | str) -> Iterator[tuple[Inputs, bool]]:
-        for each in self.encodings(items, truncation):
-            yield self.inputs(each), bool(each.overflowing)
-
-    def _read_slow(self, items: Sequence[Text], truncation: bool | str) -> Iterator[tuple[Inputs, bool]]:
-        # Tokenizers written in Python do not say of a batch which of its texts they cut.
-        for item in items:
-            texts = (item,) if isinstance(item, str) else item
-            whole = self.tokenizer(*texts)
-            truncated = len(whole["input_ids"]) > self.max_length
-            yield self.tokenizer(*texts, truncation=truncation, max_length=self.max_length) if truncated else whole, truncated
-
-    def encodings(self, items: Sequence[Text], truncation: bool | str = True, **given: Any) -> Sequence[Any]:
-        """Return the encoding of every text by a fast tokenizer; what was cut off is in its `overflowing`."""
-        texts = [each if isinstance(each, str) else each[0] for each in items]
-        pairs = [each[1] for each in items if not isinstance(each, str)]
-        given = {"max_length": self.max_length, **given} if truncation else given
-        encodings: Sequence[Any] = self.tokenizer(texts, pairs or None, truncation=truncation, **given).encodings
-        return encodings
-
-    def inputs(self, encoding: Any) -> Inputs:
-        """Return an encoding as the model takes it."""
-        return {name: getattr(encoding, ENCODED[name]) for name in self.tokenizer.model_input_names if name in ENCODED}
+        logits = array(self.outputs([reading.window(each).inputs for each in batch]).logits)
+        return [
+            Logits(row, each.features.tokens) if isinstance(each.features, Window) else row for row, each in zip(logits, batch, strict=True)
+        ]
 
     def outputs(self, rows: Sequence[Inputs]) -> Any:
         """Return what the model gives for inputs padded on the right to the longest of them."""
@@ -113,7 +81,7 @@ E = TypeVar("E", bound=Encoder)
 
 def load(artifact: Path, options: Any, placement: Placement) -> Encoder:
     """Return the encoder of an artifact, with its labels and the number of tokens that it can read."""
-    return classifier(opened(Encoder, "AutoModelForSequenceClassification", artifact, options, placement))
+    return reading.with_stride(classifier(opened(Encoder, "AutoModelForSequenceClassification", artifact, options, placement)))
 
 
 def opened(kind: type[E], auto_class: str, artifact: Path, options: Any, placement: Placement, **given: Any) -> E:
@@ -136,13 +104,6 @@ def classifier(engine: E) -> E:
     if config.pad_token_id is None:
         engine.budget = Budget(engine.budget.size, 1)  # decoders with a classification head cannot take two rows without one
     return engine
-
-
-def refuse_without_offsets(engine: Encoder) -> None:
-    """Pass for a fast tokenizer; raises ModelError for others, since they do not say where in the text a token was."""
-    if not engine.tokenizer.is_fast:
-        kind = type(engine.tokenizer).__name__
-        raise ModelError(f"expected a fast tokenizer, which knows every token's place in the text, found {kind}; log the model with one")
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:

@@ -3,63 +3,104 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from sparkcoil import reading
 from sparkcoil.engines import Parts, Placement, Prepared, encoder
-from sparkcoil.engines.encoder import NON_FINITE, Encoder, Text
+from sparkcoil.engines.encoder import NON_FINITE, Encoder
 from sparkcoil.errors import RowError
+from sparkcoil.reading import Inputs, Text
+
+
+class Hypothesis(NamedTuple):
+    """A label, the sentence that it is put into, and the number of the sentence's tokens."""
+
+    label: str
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A text, or one of its `windows`, together with a label's hypothesis; `tokens` are those of the text that are the window's own."""
+
+    label: str
+    inputs: Inputs
+    tokens: int = 1
+    windows: int = 1
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the model makes of one label: how much the text entails its hypothesis, and how much it contradicts it."""
+    """What the model makes of a pair: how much the text entails the label's hypothesis, and how much it contradicts it."""
 
-    label: str
+    pair: Pair
     entailment: float
     contradiction: float
 
 
 @dataclass(kw_only=True)
 class Entailment(Encoder):
-    """A tokenizer with its model; `forward` gives one Verdict for each pair of a text and a label."""
+    """A tokenizer with its model; `forward` gives one Verdict for each pair of a text, or of a window of it, and a label."""
 
     def prepare(self, items: Sequence[tuple[str, Sequence[str]]]) -> list[Parts | RowError]:
-        """Return each text's pairs with its labels' hypotheses, the text cut to leave room for them."""
+        """Return each text's pairs with its labels' hypotheses, the text cut or in windows to leave room for them."""
         room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
-        hypotheses = {label: self.options.hypothesis_template.replace("{}", label) for _, labels in items for label in labels}
+        known = {label: self._hypothesis(label) for _, labels in items for label in labels}
+        asked = [(text, [known[label] for label in labels]) for text, labels in items]
         # Where a hypothesis alone is too long, no cut of the text would help, and the tokenizer would raise for the whole window.
-        fits = {label: len(self.tokenizer(text, add_special_tokens=False)["input_ids"]) < room for label, text in hypotheses.items()}
-        good = [(text, labels) for text, labels in items if all(fits[label] for label in labels)]
-        pairs: list[Text] = [(text, hypotheses[label]) for text, labels in good for label in labels]
+        fits = [all(each.tokens < room for each in hypotheses) for _, hypotheses in asked]
+        pairs: list[Text] = [(text, each.text) for (text, known), fit in zip(asked, fits, strict=True) if fit for each in known]
         cut = iter(self.cut(pairs, "only_first"))
         return [
-            pairs_of(labels, [next(cut) for _ in labels])
-            if all(fits[label] for label in labels)
+            self._row(text, hypotheses, [next(cut) for _ in hypotheses])
+            if fit
             else RowError("input", "too_long", f"a label leaves none of {self.max_length} tokens for the text")
-            for _, labels in items
+            for (text, hypotheses), fit in zip(asked, fits, strict=True)
         ]
+
+    def _hypothesis(self, label: str) -> Hypothesis:
+        text = self.options.hypothesis_template.replace("{}", label)
+        return Hypothesis(label, text, len(self.tokenizer(text, add_special_tokens=False)["input_ids"]))
+
+    def _row(self, text: str, hypotheses: Sequence[Hypothesis], cut: Sequence[Prepared | RowError]) -> Parts | RowError:
+        found = pairs_of(hypotheses, cut)
+        too_long = isinstance(found, Parts) and "truncated" in found.warnings
+        return self._in_windows(text, hypotheses) if too_long and self.truncation == "stride" else found
+
+    def _in_windows(self, text: str, hypotheses: Sequence[Hypothesis]) -> Parts | RowError:
+        longest = max(each.tokens for each in hypotheses)
+        parts: list[Prepared] = []
+        for hypothesis in hypotheses:
+            # As much of the text as stands beside the longest hypothesis, so that every label is asked about the same windows.
+            (read,) = self.windows([(text, hypothesis.text)], 0, self.max_length - longest + hypothesis.tokens)
+            if isinstance(read, RowError):
+                return read
+            windows = self.bounded(read, 0)
+            parts += [Prepared(Pair(hypothesis.label, each.inputs, each.tokens, len(windows)), each.length) for each in windows]
+        return Parts(tuple(parts))
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Verdict | RowError]:
         """Return what the model makes of each pair."""
-        logits = encoder.array(self.outputs([each.features[1] for each in batch]).logits)
+        logits = encoder.array(self.outputs([each.features.inputs for each in batch]).logits)
         entailment, contradiction = self.facts["entailment"], self.facts["contradiction"]
         return [
-            Verdict(each.features[0], float(row[entailment]), float(row[contradiction])) if np.isfinite(row).all() else NON_FINITE
+            Verdict(each.features, float(row[entailment]), float(row[contradiction])) if np.isfinite(row).all() else NON_FINITE
             for each, row in zip(batch, logits, strict=True)
         ]
 
 
-def pairs_of(labels: Sequence[str], cut: Sequence[Prepared | RowError]) -> Parts | RowError:
+def pairs_of(hypotheses: Sequence[Hypothesis], cut: Sequence[Prepared | RowError]) -> Parts | RowError:
     """Return one row's pairs, or the failure of the first that could not be made."""
     failed = next((each for each in cut if isinstance(each, RowError)), None)
     if failed is not None:
         return failed
     pairs = [each for each in cut if isinstance(each, Prepared)]
-    parts = tuple(Prepared((label, each.features), each.length) for label, each in zip(labels, pairs, strict=True))
+    parts = tuple(Prepared(Pair(known.label, each.features), each.length) for known, each in zip(hypotheses, pairs, strict=True))
     return Parts(parts, tuple(dict.fromkeys(warning for each in pairs for warning in each.warnings)))
 
 
@@ -69,4 +110,4 @@ def load(artifact: Path, options: Any, placement: Placement) -> Entailment:
     labels = [label.lower() for label in engine.facts["labels"]]
     entailment = next((i for i, label in enumerate(labels) if label.startswith("entail")), -1)
     engine.facts = {**engine.facts, "entailment": entailment, "contradiction": -1 if entailment == 0 else 0}
-    return engine
+    return reading.with_stride(engine)

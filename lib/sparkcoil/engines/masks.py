@@ -10,8 +10,9 @@ import torch
 
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Parts, Placement, Prepared, encoder
-from sparkcoil.engines.encoder import NON_FINITE, Encoder, Inputs
+from sparkcoil.engines.encoder import NON_FINITE, Encoder
 from sparkcoil.errors import ModelError, RowError
+from sparkcoil.reading import Inputs
 
 # Every token gets a number for each of tens of thousands of others: gigabytes, in the batches that other encoders take.
 GPU_BUDGET = Budget(8_192, 1_024)

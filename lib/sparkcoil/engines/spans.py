@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparkcoil import reading
 from sparkcoil.engines import Parts, Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE, Encoder
 from sparkcoil.errors import ModelError, RowError
@@ -37,33 +38,15 @@ class Window:
 
 @dataclass(kw_only=True)
 class Spans(Encoder):
-    """A tokenizer with its model; `forward` gives one Span for each window. `stride` counts the tokens that windows share."""
+    """A tokenizer with its model; `forward` gives one Span for each window."""
 
-    stride: int
     question_first: bool
 
-    def prepare(self, items: Sequence[tuple[str, str]]) -> list[Prepared | Parts | RowError]:
+    def prepare(self, items: Sequence[tuple[str, str]]) -> list[Parts | RowError]:
         """Return the windows of every question with its context, or the failure of a question that leaves a context no room."""
-        questions = self.encodings([question for question, _ in items], False, add_special_tokens=False)
-        room = self.max_length - self.tokenizer.num_special_tokens_to_add(pair=True)
-        # The tokenizer would panic, past any `except Exception`, when told to move on by less than nothing.
-        roomy = [room - len(each) > self.stride for each in questions]
-        strided = iter(self._strided([item for item, fits in zip(items, roomy, strict=True) if fits]))
-        return [next(strided) if fits else self._whole(item) for item, fits in zip(items, roomy, strict=True)]
-
-    def _strided(self, items: Sequence[tuple[str, str]]) -> list[Parts]:
-        truncation = "only_second" if self.question_first else "only_first"
-        encodings = self.encodings(self._ordered(items), truncation, stride=self.stride) if items else []
-        return [parts([each, *each.overflowing], context) for each, (_, context) in zip(encodings, items, strict=True)]
-
-    def _whole(self, item: tuple[str, str]) -> Parts | RowError:
-        encoding = self.encodings(self._ordered([item]), False)[0]
-        if len(encoding) > self.max_length:
-            return RowError("input", "too_long", f"the question leaves too few of {self.max_length} tokens for the context")
-        return parts([encoding], item[1])
-
-    def _ordered(self, items: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        return list(items) if self.question_first else [(context, question) for question, context in items]
+        pairs = items if self.question_first else [(context, question) for question, context in items]
+        found = zip(self.windows(pairs, int(self.question_first)), items, strict=True)
+        return [each if isinstance(each, RowError) else parts(each, context) for each, (_, context) in found]
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Span | RowError]:
@@ -122,8 +105,8 @@ def characters(encoding: Any, first: int, last: int, sequence: int) -> tuple[int
 
 def load(artifact: Path, options: Any, placement: Placement) -> Spans:
     """Return the question answering model of an artifact; raises ModelError where its windows cannot move on."""
-    engine = encoder.opened(Spans, "AutoModelForQuestionAnswering", artifact, options, placement, stride=0, question_first=True)
-    encoder.refuse_without_offsets(engine)
+    engine = encoder.opened(Spans, "AutoModelForQuestionAnswering", artifact, options, placement, question_first=True)
+    reading.refuse_without_offsets(engine)
     engine.max_length = min(engine.max_length, options.max_seq_len or DEFAULT_LENGTH)
     engine.stride = min(engine.max_length // 2, DEFAULT_STRIDE) if options.doc_stride is None else options.doc_stride
     engine.question_first = engine.tokenizer.padding_side == "right"

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparkcoil import reading
 from sparkcoil.engines import Parts, Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE, Encoder
-from sparkcoil.errors import ModelError, RowError
-
-# The share of a window that its neighbour reads again.
-SHARED = 4
+from sparkcoil.errors import RowError
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,11 @@ class Tokens:
 
 @dataclass(kw_only=True)
 class Tagger(Encoder):
-    """A tokenizer with its model; `forward` gives the Tokens of each window. `stride` counts the tokens that windows share."""
+    """A tokenizer with its model; `forward` gives the Tokens of each window."""
 
-    stride: int = 0
-
-    def prepare(self, items: Sequence[str]) -> list[Parts]:
-        """Return the windows of every text; a text without tokens has none."""
-        encodings = self.encodings(items, stride=self.stride)
-        return [self._windows([each, *each.overflowing], text) for each, text in zip(encodings, items, strict=True)]
-
-    def _windows(self, encodings: Sequence[Any], text: str) -> Parts:
-        return Parts(tuple(Prepared(Window(each, text), len(each)) for each in encodings if len(each)))
+    def prepare(self, items: Sequence[str]) -> list[Parts | RowError]:
+        """Return the windows of every text, none of one without tokens, or the failure of a text that may not have several."""
+        return [each if isinstance(each, RowError) else parts(each, text) for each, text in zip(self.windows(items), items, strict=True)]
 
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Tokens | RowError]:
@@ -75,12 +67,13 @@ class Tagger(Encoder):
         return offset[0] > 0 and " " not in text[offset[0] - 1 : offset[0] + 1]
 
 
+def parts(encodings: Sequence[Any], text: str) -> Parts:
+    """Return the windows of one row."""
+    return Parts(tuple(Prepared(Window(each, text), len(each)) for each in encodings if len(each)))
+
+
 def load(artifact: Path, options: Any, placement: Placement) -> Tagger:
     """Return the token classification model of an artifact; raises ModelError where its windows cannot move on."""
     engine = encoder.opened(Tagger, "AutoModelForTokenClassification", artifact, options, placement)
-    encoder.refuse_without_offsets(engine)
-    room = engine.max_length - engine.tokenizer.num_special_tokens_to_add()
-    engine.stride = room // SHARED if options.stride is None else options.stride
-    if engine.stride >= room:
-        raise ModelError(f"model.options.stride: expected less than {room}, found {engine.stride}: windows would not move on")
-    return engine
+    reading.refuse_without_offsets(engine)
+    return reading.with_stride(engine)

@@ -9,6 +9,7 @@ from sparkcoil.errors import RowError
 from sparkcoil.generation import Request
 from sparkcoil.prompts import TemplateOptions, rendered
 from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
+from sparkcoil.truncation import SHARED_TOKENS, CutOrStride, Kept
 
 
 class EmbeddingOptions(TemplateOptions):
@@ -22,10 +23,15 @@ class EmbeddingOptions(TemplateOptions):
     prompt: str | None = Field(default=None, description="put before every text; by default what the model's files say")
     prompt_name: str | None = Field(default=None, description="a prompt of the model's own files, such as `query`")
     token_embeddings: bool = Field(default=False, description="fill `token_embeddings` with a vector for every token")
-    truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
-        default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
+    truncation: CutOrStride = "truncate_right"
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description=f"{SHARED_TOKENS}. Before layers and normalising, `mean` and `max` are taken over all tokens of the text, each "
+        "counted once, and `cls` and `last` are the mean of the windows' vectors, weighted by their tokens; a prompt is read once, "
+        "in the first window",
     )
-    max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
+    max_length: Kept = None
 
 
 def read(row: Row, options: EmbeddingOptions) -> tuple[Request, tuple[str, ...]]:
@@ -37,8 +43,10 @@ def read(row: Row, options: EmbeddingOptions) -> tuple[Request, tuple[str, ...]]
 def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:
     """Return each text's vector, and those of its tokens or none."""
     return [
-        {"embedding": each.vector, "token_embeddings": [] if each.token_vectors is None else list(each.token_vectors)}
-        for each in embeddings
+        each
+        if isinstance(each, RowError)
+        else {"embedding": each.vector, "token_embeddings": [] if each.token_vectors is None else list(each.token_vectors)}
+        for each in facts["finished"](embeddings)
     ]
 
 

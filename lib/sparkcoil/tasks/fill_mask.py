@@ -1,13 +1,14 @@
 """fill-mask: a text with a mask gets the likeliest tokens for its place."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from sparkcoil.errors import RowError
 from sparkcoil.prompts import TemplateOptions, rendered
 from sparkcoil.tasks import Facts, Input, Prediction, Row, Task
+from sparkcoil.truncation import Cut, Kept
 
 
 class FillMaskOptions(TemplateOptions):
@@ -15,10 +16,8 @@ class FillMaskOptions(TemplateOptions):
 
     top_k: int = Field(default=5, ge=1, description="keep the best k tokens in `candidates`")
     targets: tuple[str, ...] = Field(default=(), description="the only tokens that count; any by default")
-    truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
-        default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
-    )
-    max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
+    truncation: Cut = "truncate_right"
+    max_length: Kept = None
 
     @field_validator("targets", mode="before")
     @classmethod

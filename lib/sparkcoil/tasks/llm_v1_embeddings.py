@@ -26,12 +26,14 @@ def read(row: Row, options: EmbeddingOptions) -> tuple[Request, tuple[str, ...]]
 def write(embeddings: Sequence[Any], facts: Facts, options: EmbeddingOptions) -> list[Prediction | RowError]:
     """Return each text's vector, the number of its tokens, and both in OpenAI's shape."""
     return [
-        {
+        each
+        if isinstance(each, RowError)
+        else {
             "embedding": each.vector,
             "prompt_tokens": each.tokens,
             "response": response(each.vector, each.tokens, each.request.model or facts["model"]),
         }
-        for each in embeddings
+        for each in facts["finished"](embeddings)
     ]
 
 

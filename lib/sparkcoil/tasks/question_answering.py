@@ -7,12 +7,14 @@ from pydantic import Field
 
 from sparkcoil.errors import RowError
 from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.truncation import Stride
 
 
 class QuestionAnsweringOptions(Options):
     """How a long context is read in windows, and which answers count."""
 
     max_seq_len: int | None = Field(default=None, ge=1, description="tokens of question and context in one window; by default at most 384")
+    truncation: Stride = "stride"
     doc_stride: int | None = Field(default=None, ge=0, description="tokens that neighbouring windows share; by default at most 128")
     max_answer_len: int = Field(default=15, ge=1, description="tokens of the longest answer")
     handle_impossible_answer: bool = Field(default=False, description="give an empty answer where the model finds none likelier")

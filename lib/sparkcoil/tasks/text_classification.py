@@ -1,13 +1,14 @@
 """text-classification: a text, or a pair of texts, gets the probability of every label."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from sparkcoil.errors import RowError
 from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.truncation import SHARED_TOKENS, CutOrStride, Kept
 
 
 class TextClassificationOptions(Options):
@@ -18,10 +19,15 @@ class TextClassificationOptions(Options):
         default=None, description="from logits to scores; by default what the model's configuration implies"
     )
     threshold: float | None = Field(default=None, ge=0, le=1, description="keep in `scores` only labels that reach it")
-    truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
-        default="truncate_right", description="which end of an over-long text is cut, or `fail` to fail the row"
+    truncation: CutOrStride = "truncate_right"
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description=f"{SHARED_TOKENS}. A label's score is the mean of its scores in all windows, weighted by their tokens; with "
+        "`sigmoid` it is the highest, since a label that holds for a part of a text holds for the text. Of a pair, `text_pair` is "
+        "read in windows, each with all of `text`",
     )
-    max_length: int | None = Field(default=None, ge=1, description="tokens kept of a text; by default all that the model can read")
+    max_length: Kept = None
 
 
 def read(row: Row, options: TextClassificationOptions) -> tuple[str | tuple[str, str], tuple[str, ...]]:
@@ -33,18 +39,21 @@ def read(row: Row, options: TextClassificationOptions) -> tuple[str | tuple[str,
     return (text, decode_text(row["text_pair"], "text_pair")), warnings
 
 
-def write(logits: Sequence[np.ndarray], facts: Facts, options: TextClassificationOptions) -> list[Prediction | RowError]:
-    """Return the labels with their scores, best first; a row whose logits are not finite is failed."""
+def write(logits: Sequence[Any], facts: Facts, options: TextClassificationOptions) -> list[Prediction | RowError]:
+    """Return the labels with their scores, best first, also of texts read in windows; a row whose logits are not finite is failed."""
     function = options.function_to_apply or default_function(facts)
-    table = np.asarray(logits, dtype=np.float64)
-    scores = apply_function(function, table)
+    rows = [[(part.values, part.tokens) for part in each] if isinstance(each, list) else [(each, 1)] for each in logits]
+    firsts = np.cumsum([0, *map(len, rows[:-1])])
+    table = np.asarray([values for row in rows for values, _ in row], dtype=np.float64)
+    weights = np.asarray([tokens for row in rows for _, tokens in row])
+    scores = put_together(apply_function(function, table), weights, firsts, function)
     order = np.argsort(-scores, axis=1, kind="stable")
-    finite = np.all(np.isfinite(table), axis=1)
+    finite = np.logical_and.reduceat(np.all(np.isfinite(table), axis=1), firsts)
     return [
         ranked(scores[i], order[i], facts["labels"], options)
         if finite[i]
         else RowError("output", "non_finite", "the model gave NaN or infinity")
-        for i in range(len(table))
+        for i in range(len(rows))
     ]
 
 
@@ -66,6 +75,19 @@ def apply_function(function: str, logits: np.ndarray) -> np.ndarray:
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
     return logits
+
+
+def put_together(scores: np.ndarray, weights: np.ndarray, firsts: np.ndarray, function: str) -> np.ndarray:
+    """Return the scores of texts from those of their windows, of which each text's begin at one of `firsts`.
+
+    Where labels compete, or a score measures something, every token of the text has the same say. The mean is one of scores, not of
+    logits, whose scale differs from window to window: one sure window would outvote all others. Where labels stand by themselves,
+    the window counts that is surest of a label.
+    """
+    if function == "sigmoid":
+        return np.asarray(np.maximum.reduceat(scores, firsts, axis=0))
+    sums = np.add.reduceat(scores * weights[:, None], firsts, axis=0)
+    return np.asarray(sums / np.add.reduceat(weights, firsts)[:, None])
 
 
 def ranked(scores: np.ndarray, order: np.ndarray, labels: Sequence[str], options: TextClassificationOptions) -> Prediction:

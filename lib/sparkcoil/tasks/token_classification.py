@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sparkcoil.errors import RowError
 from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.truncation import Stride
 
 
 class TokenClassificationOptions(Options):
@@ -19,6 +20,7 @@ class TokenClassificationOptions(Options):
         "`first`, `average`, `max`: the same with one label for a word, by its first token, all of them, or the surest",
     )
     ignore_labels: tuple[str, ...] = Field(default=("O",), description="labels that are no entities")
+    truncation: Stride = "stride"
     stride: int | None = Field(
         default=None, ge=0, description="tokens that neighbouring windows of a long text share; a quarter by default"
     )

@@ -1,13 +1,14 @@
 """zero-shot-classification: a text gets the probability of labels that the model was never trained on."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from sparkcoil.errors import RowError
 from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.truncation import SHARED_TOKENS, CutOrStride
 
 
 class ZeroShotClassificationOptions(Options):
@@ -18,9 +19,12 @@ class ZeroShotClassificationOptions(Options):
     )
     multi_label: bool = Field(default=False, description="score every label by itself, so that several may hold")
     hypothesis_template: str = Field(default="This example is {}.", description="the sentence that a label is put into, at `{}`")
-    truncation: Literal["truncate_right", "truncate_left", "fail"] = Field(
-        default="truncate_right",
-        description="which end of an over-long text is cut, or `fail` to fail the row",
+    truncation: CutOrStride = "truncate_right"
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description=f"{SHARED_TOKENS}. A label's score is the mean of its scores in all windows, weighted by their tokens; with "
+        "`multi_label`, or a single label, it is the highest, since a label that holds for a part of a text holds for the text",
     )
     max_length: int | None = Field(default=None, ge=1, description="tokens of text and label; by default all that the model can read")
 
@@ -70,16 +74,22 @@ def write(verdicts: Sequence[Sequence[Any]], facts: Facts, options: ZeroShotClas
 
 
 def ranked(verdicts: Sequence[Any], multi_label: bool) -> Prediction:
-    """Return one row's prediction: labels compete with each other, or each with its own contradiction where several may hold."""
-    entailment = np.array([each.entailment for each in verdicts])
-    if multi_label or len(verdicts) == 1:
-        contradiction = np.array([each.contradiction for each in verdicts])
-        scores = np.exp(-np.logaddexp(0, contradiction - entailment))
+    """Return one row's prediction: labels compete with each other, or each with its own contradiction where several may hold.
+
+    Where the text was read in windows, labels compete in each of them, and every token of the text has the same say.
+    """
+    windows = verdicts[0].pair.windows
+    labels = [each.pair.label for each in verdicts[::windows]]
+    entailment = np.array([each.entailment for each in verdicts]).reshape(-1, windows)
+    if multi_label or len(labels) == 1:
+        contradiction = np.array([each.contradiction for each in verdicts]).reshape(-1, windows)
+        scores = np.exp(-np.logaddexp(0, contradiction - entailment)).max(axis=1)
     else:
-        exponentials = np.exp(entailment - entailment.max())
-        scores = exponentials / exponentials.sum()
+        exponentials = np.exp(entailment - entailment.max(axis=0))
+        weights = [each.pair.tokens for each in verdicts[:windows]]
+        scores = np.average(exponentials / exponentials.sum(axis=0), axis=1, weights=weights)
     order = np.argsort(-scores, kind="stable")
-    ranking = [{"label": verdicts[i].label, "score": float(scores[i])} for i in order]
+    ranking = [{"label": labels[i], "score": float(scores[i])} for i in order]
     return {**ranking[0], "scores": ranking}
 
 
