@@ -1,16 +1,16 @@
-"""Decodes audio cells into mono float32 samples, bounded and in the process; knows nothing of Spark, MLflow or torch.
+"""Decodes recordings into mono float32 samples at the asked rate, whole or in part, bounded; knows nothing of Spark, MLflow or torch.
 
 Reads WAV (RIFF, RIFX, RF64), AIFF, AU, FLAC, Ogg (Vorbis, Opus) and MP3 by their content, never by a name. What cannot be decoded is
 RowError("input", code, message):
 
 empty_audio        zero bytes, or a file that declares no samples
 undecodable_audio  bytes that are no audio, or a header too damaged to be read
-unsupported_audio  a container or encoding not read here (MP4, AAC, WMA, WebM, ...), FLAC, Ogg or MP3 joined and only read in part,
+unsupported_audio  a container or encoding not read here (MP4, AAC, WMA, ...), FLAC, Ogg or MP3 joined and only read in part,
                    or MP3 of variable bit rate without the Xing header that holds its length
 audio_rate         a sampling rate outside 4,000..192,000 Hz: lower ones turn a small file into very many samples
 audio_channels     no channel, or more than 8
 audio_too_long     longer than `max_seconds`, as declared or as decoded
-audio_too_large    a cell above 1 GiB, or more than 2 GiB when decoded at its own rate
+audio_too_large    more than 16 GiB when decoded at its own rate
 non_finite_audio   NaN or infinite samples
 truncated_audio    breaks off, or is damaged, before half of the declared audio
 
@@ -19,169 +19,178 @@ is given however little is left; a cut goes unnoticed in MP3 without a Xing head
 """
 
 import io
-import re
-import struct
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf  # type: ignore[import-untyped]
 import soxr  # type: ignore[import-untyped]
 
-from sparkcoil.errors import RowError
+from sparkcoil import containers
+from sparkcoil.containers import fail
+from sparkcoil.sndfile import READABLE, SndFile
 
-MAX_ENCODED_BYTES = 2**30  # an hour of 48 kHz stereo in 24 bits
-MAX_DECODED_BYTES = 2**31  # an hour of 48 kHz stereo in float32 takes 1.3 GiB
+MAX_DECODED_BYTES = 2**34  # 12 hours of 48 kHz stereo in float32: a bound on work, since they are never in memory at once
 RATES = range(4_000, 192_001)
 CHANNELS = range(1, 9)
 USABLE_SHARE = 0.5
+# A part is resampled with so much of its neighbourhood that the resampler's filter has rung out where the part begins.
+MARGIN_SECONDS = 0.25
 
 Samples = npt.NDArray[np.float32]
-_BLOCK_FRAMES = 65_536
-_FRAMES_UNKNOWN = 2**63 - 1
-# Writers that cannot go back to the header leave a size like these: ffmpeg 2**32-1, arecord 2**31, sox 0x7ffff000.
-_SIZE_PLACEHOLDER = 0x7FFFF000
-
-_CONTAINERS = re.compile(
-    rb"""(?P<WAV>RIF[FX] .{4} WAVE | RF64 .{4} WAVE) | (?P<AIFF>FORM .{4} AIF[FC]) | (?P<AU>\.snd) | (?P<FLAC>fLaC) | (?P<Ogg>OggS)
-    | (?P<MP3>\xff [\xe2-\xe7\xf2-\xf7\xfa-\xff] [^\xf0-\xff]) | (?P<AAC>\xff [\xf0\xf1\xf8\xf9] | ADIF) | (?P<MP4>.{4} ftyp)
-    | (?P<WebM>\x1a\x45\xdf\xa3) | (?P<WMA>\x30\x26\xb2\x75\x8e\x66\xcf\x11) | (?P<AMR>\#!AMR) | (?P<CAF>caff) | (?P<AC3>\x0b\x77)
-    | (?P<AVI>RIFF .{4} AVI\x20) | (?P<WavPack>wvpk) | (?P<Wave64>riff\x2e\x91\xcf\x11) | (?P<MIDI>MThd) | (?P<APE>MAC\x20)""",
-    re.DOTALL | re.VERBOSE,
-)
-_NEXT_STREAM = {"FLAC": re.compile(rb"(?P<FLAC>fLaC[\x00\x80]\x00\x00\x22)"), "Ogg": re.compile(rb"(?P<Ogg>OggS\x00[\x02\x03\x06\x07])")}
-_READABLE = ("WAV", "AIFF", "AU", "FLAC", "Ogg", "MP3")
-_XING_FRAMES = re.compile(rb".{13,40}(Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f]", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Mono samples at the asked rate, the recording's duration before resampling, and what the reader should know."""
+    """Mono samples at the asked rate, where in the recording they end, in seconds, and what the reader should know.
+
+    Of a whole recording, `seconds` is its duration. A part that begins after the recording's end has no samples.
+    """
 
     samples: Samples
     seconds: float
     warnings: tuple[str, ...] = ()
 
 
-class _Forward(sf.SoundFile):  # type: ignore[misc]
-    """A sound file that is only read forwards: soundfile would seek after each block, which costs MP3 its decoder state."""
+class Stream(Protocol):
+    """An open recording: SndFile says what each of these is."""
 
-    def seekable(self) -> bool:
-        return False
+    rate: int
+    channels: int
+    position: int
+    broken: bool
+
+    @property
+    def frames(self) -> int | None: ...
+
+    def close(self) -> None: ...
+
+    def blocks(self, first: int) -> Iterator[Samples]: ...
+
+    def share(self, *, ended: bool) -> float | None: ...
+
+    def check_all_was_read(self) -> None: ...
 
 
 def decode_audio(content: bytes, sampling_rate: int, *, max_seconds: float = 3600.0) -> Recording:
     """Return the recording in an encoded cell, mixed to mono and resampled, or raise its RowError."""
-    if not content:
-        _fail("empty_audio", "the cell holds zero bytes")
-    if len(content) > MAX_ENCODED_BYTES:
-        _fail("audio_too_large", f"the cell holds {len(content):,} bytes; at most {MAX_ENCODED_BYTES:,} are decoded")
-    content = _without_id3(content)
-    kind = _identify(content)
-    source = io.BytesIO(content)
-    with _open(source, content, kind) as sound:
-        _check_layout(sound.samplerate, sound.channels)
-        samples, frames, broken = _decode(sound, sampling_rate, max_seconds)
-        share = _share_decoded(sound, content, kind, frames=frames, broken=broken)
-        seconds = frames / sound.samplerate
-    _check_all_was_read(content, kind, source.tell())
-    return Recording(samples, seconds, _judge_length(samples.size, share, broken=broken))
+    return read(io.BytesIO(content), sampling_rate, max_seconds=max_seconds)
 
 
-def _fail(code: str, message: str) -> NoReturn:
-    raise RowError("input", code, message) from None
+def read(file: BinaryIO, sampling_rate: int, *, start: float = 0.0, seconds: float | None = None, max_seconds: float) -> Recording:
+    """Return a part of the recording in a file, mixed to mono and resampled, or raise its RowError."""
+    with opened(file) as stream:
+        return part(stream, sampling_rate, start=start, seconds=seconds, max_seconds=max_seconds)
 
 
-def _without_id3(content: bytes) -> bytes:
-    """Drop a leading ID3v2 tag: it hides what follows, and libsndfile loses the end of a WAV that has one."""
-    if content[:3] != b"ID3" or len(content) < 10:
-        return content
-    size = sum((byte & 0x7F) << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
-    return content[10 + size + (10 if content[5] & 0x10 else 0) :]
+def probe(file: BinaryIO, *, max_seconds: float) -> float:
+    """Return the duration in seconds of the recording in a file, or raise its RowError."""
+    with opened(file) as stream:
+        return duration(stream, max_seconds=max_seconds)
 
 
-def _identify(content: bytes) -> str:
-    """Name the container by its first bytes; the many loosely marked formats that libsndfile knows are never tried."""
-    match = _CONTAINERS.match(content)
-    if not match or not match.lastgroup:
-        _fail("undecodable_audio", "the bytes are not audio of any known format")
-    if match.lastgroup not in _READABLE:
-        _fail("unsupported_audio", f"the bytes are {match.lastgroup}, which is not read here; convert it to WAV, FLAC, Ogg or MP3")
-    return match.lastgroup
-
-
-def _open(source: io.BytesIO, content: bytes, kind: str) -> sf.SoundFile:
-    tag, channels, rate = _fields(content, "HHI", _chunks(content).get(b"fmt ", (len(content), 0))[0]) or (1, 1, RATES[0])
-    if kind == "WAV":  # libsndfile refuses the worst rates and channel counts without saying why
-        _check_layout(rate, channels)
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[Stream]:
+    """Open a recording by its content for the block."""
+    if not containers.size_of(file):
+        fail("empty_audio", "the cell holds zero bytes")
+    file = containers.without_id3(file)
+    kind = containers.named(containers.at(file, 0, containers.HEAD_BYTES))
+    stream = _stream(file, kind)
     try:
-        return _Forward(source)
-    except sf.SoundFileError:
-        if kind == "WAV" and tag not in (1, 3, 0xFFFE):
-            _fail("unsupported_audio", f"the WAV's encoding, format tag 0x{tag:04x}, is not read here")
-        if kind == "Ogg" and not re.search(rb"\x01vorbis|OpusHead", content[:64]):
-            _fail("unsupported_audio", "the Ogg file holds neither Vorbis nor Opus, which are what is read here")
-        _fail("undecodable_audio", f"the bytes begin like {kind} but cannot be opened as such")
+        yield stream
+    finally:
+        stream.close()
 
 
-def _fields(content: bytes, layout: str, at: int) -> tuple[int, ...] | None:
-    """Read numbers in the byte order of the file, or nothing where it ends before them."""
-    order = "<" if content[:4] in (b"RIFF", b"RF64") else ">"
-    return struct.unpack_from(order + layout, content, at) if at + struct.calcsize(order + layout) <= len(content) else None
+def _stream(file: BinaryIO, kind: str | None) -> Stream:
+    """Return the decoder of a container; the many loosely marked formats that libsndfile knows are never tried."""
+    if kind is None:
+        fail("undecodable_audio", "the bytes are not audio of any known format")
+    if kind not in READABLE:
+        fail("unsupported_audio", f"the bytes are {kind}, which is not read here; convert it to WAV, FLAC, Ogg or MP3")
+    if kind == "WAV" and (declared := containers.wav_format(file)):
+        _check_layout(declared[2], declared[1])  # libsndfile refuses the worst of them without saying why
+    return SndFile(file, kind)
 
 
-def _chunks(content: bytes) -> dict[bytes, tuple[int, int]]:
-    """Return where each RIFF or FORM chunk starts and the size it declares, up to the samples, in a bounded number of steps."""
-    found: dict[bytes, tuple[int, int]] = {}
-    at = 12
-    for _ in range(256):
-        size = _fields(content, "I", at + 4)
-        if size is None or b"data" in found or b"SSND" in found:
-            break
-        found.setdefault(content[at : at + 4], (at + 8, size[0]))
-        at += 8 + size[0] + size[0] % 2
-    return found
+def check(stream: Stream, max_seconds: float) -> None:
+    """Pass if what the header declares is within the limits; raises RowError."""
+    _check_layout(stream.rate, stream.channels)
+    if stream.frames is not None:
+        _check_length(stream.frames, stream, max_seconds)
 
 
 def _check_layout(rate: int, channels: int) -> None:
     if rate not in RATES:
-        _fail("audio_rate", f"the header declares {rate:,} Hz; {RATES[0]:,} to {RATES[-1]:,} Hz are decoded")
+        fail("audio_rate", f"the header declares {rate:,} Hz; {RATES[0]:,} to {RATES[-1]:,} Hz are decoded")
     if channels not in CHANNELS:
-        _fail("audio_channels", f"the header declares {channels:,} channels; {CHANNELS[0]} to {CHANNELS[-1]} are decoded")
+        fail("audio_channels", f"the header declares {channels:,} channels; {CHANNELS[0]} to {CHANNELS[-1]} are decoded")
 
 
-def _check_length(frames: int, sound: sf.SoundFile, max_seconds: float) -> None:
-    if frames > max_seconds * sound.samplerate:
-        _fail("audio_too_long", f"the recording lasts {frames / sound.samplerate:,.0f} s or more; at most {max_seconds:,.0f} s are decoded")
-    if frames * sound.channels * 4 > MAX_DECODED_BYTES:
-        _fail("audio_too_large", f"the recording decodes to more than {MAX_DECODED_BYTES:,} bytes")
+def _check_length(frames: int, stream: Stream, max_seconds: float) -> None:
+    if frames > max_seconds * stream.rate:
+        fail("audio_too_long", f"the recording lasts {frames / stream.rate:,.0f} s or more; at most {max_seconds:,.0f} s are decoded")
+    if frames * stream.channels * 4 > MAX_DECODED_BYTES:
+        fail("audio_too_large", f"the recording decodes to more than {MAX_DECODED_BYTES:,} bytes")
 
 
-def _decode(sound: sf.SoundFile, sampling_rate: int, max_seconds: float) -> tuple[Samples, int, bool]:
-    """Return the samples at the asked rate, how many frames they came from, and whether the decoder then met an error."""
-    if sound.frames != _FRAMES_UNKNOWN:
-        _check_length(sound.frames, sound, max_seconds)
-    resample = _resampler(sound.samplerate, sampling_rate)
-    block = np.empty((_BLOCK_FRAMES, sound.channels), np.float32)
+@dataclass(frozen=True)
+class _Span:
+    """What has to be decoded for a part: from frame `first`, `frames` of them; of what comes of it, `count` samples after `skip`."""
+
+    first: int
+    frames: int | None
+    skip: int
+    count: int | None
+
+
+def _span(rate: int, wanted: int, start: float, seconds: float | None) -> _Span:
+    """Return what a part is made of. The resampler starts where a frame and a sample fall on one moment, as they do in the whole."""
+    from_sample, count = round(start * wanted), None if seconds is None else round(seconds * wanted)
+    shared = math.gcd(rate, wanted)
+    unit_in, unit_out = rate // shared, wanted // shared
+    margin = 0 if rate == wanted else math.ceil(MARGIN_SECONDS * shared)
+    units = max(0, from_sample // unit_out - margin)
+    frames = None if count is None else math.ceil((from_sample + count) / unit_out + margin) * unit_in - units * unit_in
+    return _Span(units * unit_in, frames, from_sample - units * unit_out, count)
+
+
+def duration(stream: Stream, *, max_seconds: float) -> float:
+    """Return an open recording's duration in seconds: by its header, or read through where that holds none."""
+    check(stream, max_seconds)
+    unknown = stream.frames is None
+    for _ in stream.blocks(0) if unknown else ():
+        _check_length(stream.position, stream, max_seconds)
+    frames = stream.position if stream.frames is None else stream.frames
+    _judge_length(stream, ended=unknown, empty=not frames)
+    return frames / stream.rate
+
+
+def part(stream: Stream, sampling_rate: int, *, start: float, seconds: float | None, max_seconds: float) -> Recording:
+    """Return a part of an open recording, mixed to mono and resampled."""
+    check(stream, max_seconds)
+    span = _span(stream.rate, sampling_rate, start, seconds)
     # A bytearray grows in place; joining a list of blocks would hold the samples twice.
-    samples, frames, broken, count = bytearray(), 0, False, -1
-    while count and not broken:
-        count, broken = _read_block(sound, block, done=frames)
-        frames += count
-        _check_length(frames, sound, max_seconds)
-        samples += _finite(resample(_mono(block[:count]), broken or not count)).tobytes()
-    return np.frombuffer(samples, np.float32), frames, broken
-
-
-def _read_block(sound: sf.SoundFile, block: Samples, *, done: int) -> tuple[int, bool]:
-    """Fill the block; return how many frames were decoded and whether the decoder then met an error."""
-    try:
-        return len(sound.read(out=block)), False
-    except sf.SoundFileError:
-        # libsndfile cannot tell where it is in the ADPCM of telephone exchanges.
-        return (sound.tell() - done if sf.SoundFile.seekable(sound) else 0), True
+    samples, resample, ended = bytearray(), _resampler(stream.rate, sampling_rate), True
+    for block in stream.blocks(span.first):
+        _check_length(stream.position, stream, max_seconds)
+        over = -1 if span.frames is None else stream.position - span.first - span.frames
+        ended = over < 0 or stream.position == stream.frames
+        samples += _finite(resample(_mono(block[: len(block) - max(0, over)]), False)).tobytes()
+        if not ended:
+            break
+    samples += _finite(resample(np.empty(0, np.float32), True)).tobytes()
+    if ended:
+        stream.check_all_was_read()
+    whole = np.frombuffer(samples, np.float32)
+    asked = whole[span.skip :] if span.count is None else whole[span.skip : span.skip + span.count]
+    warnings = _judge_length(stream, ended=ended, empty=not stream.position)
+    end = min(stream.position / stream.rate, start + seconds if seconds is not None else math.inf)
+    return Recording(asked, end, warnings)
 
 
 def _mono(block: Samples) -> Samples:
@@ -191,7 +200,7 @@ def _mono(block: Samples) -> Samples:
 
 def _finite(samples: Samples) -> Samples:
     if not np.isfinite(samples).all():
-        _fail("non_finite_audio", "the recording holds samples that are NaN or infinite")
+        fail("non_finite_audio", "the recording holds samples that are NaN or infinite")
     return samples
 
 
@@ -202,49 +211,13 @@ def _resampler(rate: int, wanted: int) -> Callable[[Samples, bool], Samples]:
     return lambda samples, last: stream.resample_chunk(samples, last=last)
 
 
-def _check_all_was_read(content: bytes, kind: str, position: int) -> None:
-    """Refuse joined files, of which libsndfile returns the first part; in FLAC and Ogg it reads ahead, beyond where the next one starts."""
-    rest = _NEXT_STREAM[kind].search(content, 4) if kind in _NEXT_STREAM else _CONTAINERS.match(content, position)
-    if rest and rest.lastgroup == kind:
-        _fail("unsupported_audio", f"the {kind} goes on after its declared or estimated end, as joined files do; convert it to FLAC")
-
-
-def _share_decoded(sound: sf.SoundFile, content: bytes, kind: str, *, frames: int, broken: bool) -> float | None:
-    """Return the share of its declared length that a recording has, or None if it breaks off without having declared one."""
-    if (kind == "FLAC" or (kind == "MP3" and _XING_FRAMES.match(content))) and sound.frames not in (0, _FRAMES_UNKNOWN):
-        return frames / int(sound.frames)
-    if broken or (kind == "Ogg" and not _ends_ogg_stream(content)):
-        return None
-    return _share_present(content, kind)
-
-
-def _share_present(content: bytes, kind: str) -> float:
-    """Compare the bytes that are there with the declared size, from which libsndfile silently departs in WAV, AIFF and AU."""
-    chunks = _chunks(content) if kind in ("WAV", "AIFF") else {}
-    start, size = chunks.get(b"data") or chunks.get(b"SSND") or (0, 0)
-    if kind == "AU":
-        start, size = _fields(content, "II", 4) or (0, 0)
-    elif content[:4] == b"RF64":
-        (size,) = _fields(content, "Q", chunks.get(b"ds64", (0, 0))[0] + 8) or (0,)
-    return 1.0 if size == 0 or size >= _SIZE_PLACEHOLDER else min(1.0, max(0, len(content) - start) / size)
-
-
-def _ends_ogg_stream(content: bytes) -> bool:
-    """Whether the last page is whole and carries the flag for the end of its stream."""
-    page = content.rfind(b"OggS")
-    header = content[page : page + 27]
-    if len(header) < 27 or not header[5] & 0x04:
-        return False
-    body = page + 27 + header[26]
-    return body + sum(content[page + 27 : body]) <= len(content)
-
-
-def _judge_length(count: int, share: float | None, *, broken: bool) -> tuple[str, ...]:
+def _judge_length(stream: Stream, *, ended: bool, empty: bool) -> tuple[str, ...]:
     """Return the warning for a recording that breaks off; raise if nothing, or too little of what it declares, was decoded."""
+    share = stream.share(ended=ended)
     if share is not None and share < USABLE_SHARE:
-        _fail("truncated_audio", f"the recording breaks off after {share:.0%} of what it declares")
-    if not count and broken:
-        _fail("undecodable_audio", "the recording's first samples cannot be decoded")
-    if not count:
-        _fail("empty_audio", "the recording holds no samples")
+        fail("truncated_audio", f"the recording breaks off after {share:.0%} of what it declares")
+    if empty and stream.broken:
+        fail("undecodable_audio", "the recording's first samples cannot be decoded")
+    if empty:
+        fail("empty_audio", "the recording holds no samples")
     return () if share == 1 else ("truncated_media",)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from sparkcoil import checkpoint, media
+from sparkcoil import checkpoint
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import RowError
+from sparkcoil.recordings import Sound
 from sparkcoil.tasks import Facts
 
 # Padded seconds of audio in one batch.
@@ -42,7 +43,6 @@ class Ctc:
     feature_extractor: Any
     model: Any
     tokenizer: Any
-    max_seconds: float
     with_words: bool
     facts: Facts
     budget: Budget
@@ -50,13 +50,13 @@ class Ctc:
     per_unit: float
     unit: str = "audio seconds"
 
-    def prepare(self, items: Sequence[bytes]) -> list[Prepared | RowError]:
+    def prepare(self, items: Sequence[Sound]) -> list[Prepared | RowError]:
         """Return each recording's normalised samples at the model's rate, or the row's failure."""
-        return [self._one(content) for content in items]
+        return [self._one(sound) for sound in items]
 
-    def _one(self, content: bytes) -> Prepared | RowError:
+    def _one(self, sound: Sound) -> Prepared | RowError:
         try:
-            recording = media.decode_audio(content, int(self.per_unit), max_seconds=self.max_seconds)
+            recording = sound.samples(int(self.per_unit))
         except RowError as error:
             return error
         if self._frames(len(recording.samples)) < 1:
@@ -109,7 +109,6 @@ def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
         feature_extractor,
         model,
         checkpoint.load_tokenizer(artifact, placement),
-        max_seconds=options.max_seconds,
         with_words=options.return_timestamps == "word",
         facts={},
         budget=Budget(seconds * rate, 64),

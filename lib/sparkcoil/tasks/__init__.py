@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from sparkcoil import ledger
 from sparkcoil.errors import ModelError, RowError, did_you_mean
@@ -26,6 +26,9 @@ Prediction = dict[str, Any]
 C = TypeVar("C")
 
 
+OptionsT = TypeVar("OptionsT", bound="Options")
+
+
 class Options(BaseModel):
     """Inference options of a task; each task extends it with fields under their Hugging Face names.
 
@@ -36,9 +39,24 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # No option: a run declares it under `source.roots`, and what reads rows is told beside the options.
+    _roots: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The folders and URI prefixes under which files that rows name have to lie; none unless a run declares some."""
+        return self._roots
+
     def fit(self, task: "Task") -> "Task":
         """Return the task as these options make it: with the inputs that they read, and the fields that they fill."""
         return task
+
+
+def with_roots(options: OptionsT, roots: Sequence[str]) -> OptionsT:
+    """Return options that let rows name files under the roots."""
+    copied = options.model_copy()
+    copied._roots = tuple(roots)
+    return copied
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sparkcoil import recordings
 from sparkcoil.errors import RowError
-from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task
+from sparkcoil.tasks import Facts, Prediction, Task
 
 
-class SpeechRecognitionOptions(Options):
+class SpeechRecognitionOptions(recordings.HearingOptions):
     """Whether words get their times, and how long a recording may be."""
 
     return_timestamps: Literal["none", "word"] = Field(default="none", description="`word` fills `words` with start and end in seconds")
     max_seconds: float = Field(default=600.0, gt=0, description="a longer recording is failed, since it is transcribed in one piece")
-
-
-def read(row: Row, options: SpeechRecognitionOptions) -> tuple[bytes, tuple[str, ...]]:
-    """Return the bytes of the encoded recording."""
-    if row["audio"] is None:
-        raise RowError("input", "null_input", "audio is NULL")
-    return bytes(row["audio"]), ()
 
 
 def write(transcripts: Sequence[Any], facts: Facts, options: SpeechRecognitionOptions) -> list[Prediction | RowError]:
@@ -30,12 +24,12 @@ def write(transcripts: Sequence[Any], facts: Facts, options: SpeechRecognitionOp
 
 TASK = Task(
     name="automatic-speech-recognition",
-    inputs=(Input("audio", ("binary",)),),
+    inputs=recordings.INPUTS,
     prediction="text STRING, duration DOUBLE, words ARRAY<STRUCT<word: STRING, start: DOUBLE, end: DOUBLE>>",
     options=SpeechRecognitionOptions,
     engine="ctc",
     parts=("feature_extractor", "tokenizer"),
     heads=("ForCTC",),
-    read=read,
+    read=recordings.read,
     write=write,
 )

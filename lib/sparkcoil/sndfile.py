@@ -1,0 +1,102 @@
+"""Reads WAV, AIFF, AU, FLAC, Ogg and MP3 through libsndfile, from any frame on; knows nothing of limits, rates asked for, or rows."""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf  # type: ignore[import-untyped]
+
+from sparkcoil import containers
+from sparkcoil.containers import fail
+
+READABLE = ("WAV", "AIFF", "AU", "FLAC", "Ogg", "MP3")
+
+_BLOCK_FRAMES = 65_536
+_FRAMES_UNKNOWN = 2**63 - 1
+
+
+class _Forward(sf.SoundFile):  # type: ignore[misc]
+    """A sound file that is only read forwards: soundfile would seek after each block, which costs MP3 its decoder state."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndFile:
+    """An open file. `frames` is what the header declares, None where it declares nothing; `position` is the frame that comes next."""
+
+    def __init__(self, file: BinaryIO, kind: str) -> None:
+        self._file, self._kind = file, kind
+        self._sound = _opened(file, kind)
+        self.rate, self.channels = int(self._sound.samplerate), int(self._sound.channels)
+        self.frames: int | None = None if self._sound.frames == _FRAMES_UNKNOWN else int(self._sound.frames)
+        self.position = 0
+        self.broken = False
+
+    def close(self) -> None:
+        """Give the decoder's memory back."""
+        self._sound.close()
+
+    def blocks(self, first: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield frames x channels from a frame on, to the end or to where the decoder meets an error; a block is good for one turn."""
+        block = np.empty((_BLOCK_FRAMES, self.channels), np.float32)
+        if first and not self._skipped(first, block):
+            return
+        while count := self._read(block):
+            yield block[:count]
+
+    def _skipped(self, first: int, block: npt.NDArray[np.float32]) -> bool:
+        """Go to a frame; where that is impossible, as in a file that breaks off, read up to it."""
+        try:
+            self._sound.seek(first)
+            self.position = first
+        except sf.SoundFileError:
+            self._sound = _opened(self._file, self._kind)
+            while self.position < first and self._read(block[: first - self.position]):
+                pass
+        return self.position == first
+
+    def _read(self, block: npt.NDArray[np.float32]) -> int:
+        """Fill the block and return how many frames were decoded; none come after an error."""
+        if self.broken:
+            return 0
+        try:
+            count = len(self._sound.read(out=block))
+        except sf.SoundFileError:
+            self.broken = True
+            # libsndfile cannot tell where it is in the ADPCM of telephone exchanges.
+            count = self._sound.tell() - self.position if sf.SoundFile.seekable(self._sound) else 0
+        self.position += count
+        return count
+
+    def share(self, *, ended: bool) -> float | None:
+        """Return the share of its declared length that the recording has, or None if it breaks off without having declared one.
+
+        `ended` where the blocks were taken to their end: only then is it known how far a file that counts its frames can be decoded.
+        """
+        if containers.counts_frames(self._file, self._kind) and self.frames:
+            return self.position / self.frames if ended else 1.0
+        if self.broken or (self._kind == "Ogg" and not containers.ends_ogg_stream(self._file)):
+            return None
+        return containers.share_present(self._file, self._kind)
+
+    def check_all_was_read(self) -> None:
+        """Refuse joined files, of which libsndfile returns the first part."""
+        if containers.joined(self._file, self._kind, self._file.tell()):
+            kind = self._kind
+            fail("unsupported_audio", f"the {kind} goes on after its declared or estimated end, as joined files do; convert it to FLAC")
+
+
+def _opened(file: BinaryIO, kind: str) -> sf.SoundFile:
+    try:
+        file.seek(0)
+        return _Forward(file)
+    except sf.SoundFileError:
+        tag = (containers.wav_format(file) or (1, 1, 1))[0] if kind == "WAV" else 1
+        if tag not in (1, 3, 0xFFFE):
+            fail("unsupported_audio", f"the WAV's encoding, format tag 0x{tag:04x}, is not read here")
+        if kind == "Ogg" and not re.search(rb"\x01vorbis|OpusHead", containers.at(file, 0, containers.HEAD_BYTES)):
+            fail("unsupported_audio", "the Ogg file holds neither Vorbis nor Opus, which are what is read here")
+        fail("undecodable_audio", f"the bytes begin like {kind} but cannot be opened as such")
