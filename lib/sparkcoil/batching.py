@@ -63,16 +63,28 @@ def take(order: Sequence[int], lengths: Sequence[int], budget: Budget, *, exact:
     return next((n for n in range(1, fitting) if lengths[order[n]] != longest), fitting)
 
 
-def run(items: Sequence[T], lengths: Sequence[int], forward: Forward[T], budget: Budget, *, exact: bool = False) -> Outcome:
+def run(
+    items: Sequence[T],
+    lengths: Sequence[int],
+    forward: Forward[T],
+    budget: Budget,
+    *,
+    exact: bool = False,
+    expect: Callable[[Sequence[T]], None] | None = None,
+) -> Outcome:
     """Return a result or a RowError for every item, in the items' order, whatever the batches were.
 
     A batch that fails is halved until what fails stands alone. Where memory runs out, the budget is halved for good.
+    `expect` is told of a batch, and of the one that will come after it, before the batch's turn.
     """
     outcome = Outcome([None] * len(items), budget)
     order = longest_first(lengths)
     while order:
         count = take(order, lengths, outcome.budget, exact=exact)
         batch, rest = order[:count], order[count:]
+        if expect is not None:
+            following = take(rest, lengths, outcome.budget, exact=exact) if rest else 0
+            expect([items[i] for i in order[: count + following]])
         try:
             results = passed(items, lengths, batch, forward, outcome.tally)
         except Exception as error:
@@ -143,3 +155,10 @@ def is_fatal(error: BaseException) -> bool:
     # torch raises no other kind there, and any other may quote a row that speaks of CUDA errors.
     told = isinstance(error, RuntimeError) and ("CUDA error" in str(error) or "device-side assert" in str(error))
     return told or type(error).__name__ == "AcceleratorError"
+
+
+def spread(items: Sequence[Any], function: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:
+    """Return the function's results for the items that have not failed, put back among the errors of those that have."""
+    good = [item for item in items if not isinstance(item, RowError)]
+    results = iter(function(good) if good else [])
+    return [item if isinstance(item, RowError) else next(results) for item in items]

@@ -11,9 +11,9 @@ from typing import Any
 
 from sparkcoil import batching
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Engine, Parts, Prepared
+from sparkcoil.engines import Engine, Expecting, Parts, Prepared
 from sparkcoil.errors import RowError, Stage
-from sparkcoil.tasks import Options, Prediction, Row, Task
+from sparkcoil.tasks import Options, Prediction, Row, Task, Warned, Written
 
 PLAIN_CELLS = (str, bytes, int, float, type(None))
 
@@ -89,13 +89,14 @@ class Scoring:
         return [record(*each) for each in zip(read, prepared, written, strict=True)]
 
     def _prepared(self, items: Sequence[Any]) -> list[Prepared | Parts | RowError]:
-        return spread(items, guarded(self.engine.prepare, "input", "unpreparable", "preparing the row"))
+        return batching.spread(items, guarded(self.engine.prepare, "input", "unpreparable", "preparing the row"))
 
     def _forwarded(self, prepared: Sequence[Prepared | Parts | RowError], stats: Stats) -> list[Any]:
         def forward(rows: Sequence[Prepared | Parts]) -> list[Any]:
             inputs = [part for row in rows for part in (row.parts if isinstance(row, Parts) else (row,))]
             lengths = [each.length for each in inputs]
-            outcome = batching.run(inputs, lengths, self.engine.forward, self.budget, exact=self.engine.exact_lengths)
+            expect = self.engine.expect if isinstance(self.engine, Expecting) else None
+            outcome = batching.run(inputs, lengths, self.engine.forward, self.budget, exact=self.engine.exact_lengths, expect=expect)
             self.budget = outcome.budget
             stats.forwards += outcome.tally.forwards
             stats.computed += outcome.tally.computed
@@ -105,14 +106,14 @@ class Scoring:
             results = iter(outcome.results)
             return [gathered(row, results) for row in rows]
 
-        return spread(prepared, forward)
+        return batching.spread(prepared, forward)
 
-    def _written(self, outputs: Sequence[Any]) -> list[Prediction | RowError]:
-        def write(results: Sequence[Any]) -> list[Prediction | RowError]:
+    def _written(self, outputs: Sequence[Any]) -> list[Written]:
+        def write(results: Sequence[Any]) -> Sequence[Written]:
             facts = {**self.engine.facts, **({"model": self.model} if self.model else {})}
             return self.task.write(results, facts, self.options)
 
-        return spread(outputs, guarded(write, "output", "unwritable", "writing the prediction"))
+        return batching.spread(outputs, guarded(write, "output", "unwritable", "writing the prediction"))
 
 
 def identity(row: Row) -> Hashable:
@@ -173,15 +174,9 @@ def gathered(row: Prepared | Parts, results: Iterator[Any]) -> Any:
     return next((each for each in mine if isinstance(each, RowError)), mine)
 
 
-def spread(items: Sequence[Any], function: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:
-    """Return the function's results for the items that have not failed, put back among the errors of those that have."""
-    good = [item for item in items if not isinstance(item, RowError)]
-    results = iter(function(good) if good else [])
-    return [item if isinstance(item, RowError) else next(results) for item in items]
-
-
-def record(read: Any, prepared: Any, written: Prediction | RowError) -> Record:
+def record(read: Any, prepared: Any, written: Written) -> Record:
     """Return a row's record from what each stage made of it; an error was handed on by every later stage."""
     if isinstance(written, RowError):
         return Record(None, written)
-    return Record(written, None, (*read[1], *prepared.warnings))
+    prediction, late = (written.prediction, written.warnings) if isinstance(written, Warned) else (written, ())
+    return Record(prediction, None, (*read[1], *prepared.warnings, *late))

@@ -42,21 +42,24 @@ class SndFile:
     def blocks(self, first: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield frames x channels from a frame on, to the end or to where the decoder meets an error; a block is good for one turn."""
         block = np.empty((_BLOCK_FRAMES, self.channels), np.float32)
-        if first and not self._skipped(first, block):
-            return
-        while count := self._read(block):
+        count = self._first(first, block)
+        while count:
             yield block[:count]
+            count = self._read(block)
 
-    def _skipped(self, first: int, block: npt.NDArray[np.float32]) -> bool:
-        """Go to a frame; where that is impossible, as in a file that breaks off, read up to it."""
+    def _first(self, first: int, block: npt.NDArray[np.float32]) -> int:
+        """Fill the block from a frame on; where none comes there, find out by reading up to it how far the recording goes."""
         try:
-            self._sound.seek(first)
-            self.position = first
+            self.position = self._sound.seek(first) if first else 0
+            if (count := self._read(block)) or not first:
+                return count
         except sf.SoundFileError:
-            self._sound = _opened(self._file, self._kind)
-            while self.position < first and self._read(block[: first - self.position]):
-                pass
-        return self.position == first
+            pass
+        self._sound.close()
+        self._sound, self.position, self.broken = _opened(self._file, self._kind), 0, False
+        while self.position < first and self._read(block[: first - self.position]):
+            pass
+        return self._read(block)
 
     def _read(self, block: npt.NDArray[np.float32]) -> int:
         """Fill the block and return how many frames were decoded; none come after an error."""

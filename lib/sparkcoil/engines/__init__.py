@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sparkcoil.batching import Budget
 from sparkcoil.errors import RowError
@@ -51,6 +51,13 @@ class Engine(Protocol):
     def prepare(self, items: Sequence[Any]) -> Sequence[Prepared | Parts | RowError]: ...
 
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]: ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """An engine that works ahead: it is told of the batches to come while there is time to get their inputs ready."""
+
+    def expect(self, batch: Sequence[Prepared]) -> None: ...
 
 
 @dataclass(frozen=True)

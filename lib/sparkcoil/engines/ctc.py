@@ -1,80 +1,153 @@
-"""CTC speech models such as wav2vec2 and HuBERT: recordings decoded in the process, transcribed in batches by length."""
+"""CTC speech models such as wav2vec2 and HuBERT: transcribed in batches by length, long recordings in chunks that overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from sparkcoil import checkpoint
+from sparkcoil import batching, checkpoint
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement, Prepared
+from sparkcoil.engines import Parts, Placement, Prepared
+from sparkcoil.engines.hearing import Clip, Ear, Heard
 from sparkcoil.errors import RowError
+from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
 from sparkcoil.tasks import Facts
+from sparkcoil.transcripts import Segment, Spoken, Transcript, Word
 
 # Padded seconds of audio in one batch.
 CPU_SECONDS, GPU_SECONDS = 30, 960
+# Unless asked, only a recording of more than a minute is cut: what attention costs grows with the square of the length.
+CHUNK_SECONDS, WHOLE_SECONDS = 30.0, 60.0
+# Where nothing is said for so long, a segment ends.
+PAUSE_SECONDS = 0.5
+TOO_SHORT = RowError("input", "audio_too_short", "the recording is shorter than one frame of the model")
 
-
-class Word(NamedTuple):
-    """A word with its start and end in seconds."""
-
-    word: str
-    start: float
-    end: float
+Tokens = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Transcript:
-    """What was said in one recording of `seconds`; `words` only where times were asked for."""
+class Frames:
+    """The likeliest token of each frame of a clip, without those of its strides, and where in the recording the clip ends."""
 
-    text: str
-    seconds: float
-    words: tuple[Word, ...] = ()
+    tokens: Tokens
+    ends: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How a recording of more than `whole` samples is cut: into chunks of `length`, whose `left` and `right` are context alone."""
+
+    whole: float
+    length: int
+    left: int
+    right: int
+
+    def cuts(self, samples: int) -> Iterator[tuple[int, int]]:
+        """Yield where each chunk begins and ends, but for one that would be nothing but the context of the one before."""
+        for start in range(0, samples, self.length - self.left - self.right):
+            end = min(start + self.length, samples)
+            if end - start > (self.left if start else 0):
+                yield start, end
+            if end == samples:
+                return
+
+
+@dataclass(frozen=True, eq=False)
+class Chunk(Clip):
+    """A clip with its strides: how many samples at its ends only give context."""
+
+    left: int = 0
+    right: int = 0
 
 
 @dataclass
 class Ctc:
-    """A feature extractor, a model and a tokenizer; `forward` gives one Transcript for each recording."""
+    """A model with its ear and its tokenizer; `forward` gives a recording's transcript, of a chunk the Frames, which `facts` can join."""
 
-    feature_extractor: Any
+    ear: Ear
     model: Any
     tokenizer: Any
-    with_words: bool
-    facts: Facts
+    timestamps: str
+    chunking: Chunking
     budget: Budget
     exact_lengths: bool
     per_unit: float
     unit: str = "audio seconds"
 
-    def prepare(self, items: Sequence[Sound]) -> list[Prepared | RowError]:
-        """Return each recording's normalised samples at the model's rate, or the row's failure."""
-        return [self._one(sound) for sound in items]
+    @property
+    def facts(self) -> Facts:
+        """What makes a transcript of the Frames of a recording's chunks."""
+        return {"transcript": self._transcript}
 
-    def _one(self, sound: Sound) -> Prepared | RowError:
-        try:
-            recording = sound.samples(int(self.per_unit))
-        except RowError as error:
-            return error
-        if self._frames(len(recording.samples)) < 1:
-            return RowError("input", "audio_too_short", "the recording is shorter than one frame of the model")
-        extracted = self.feature_extractor(recording.samples, sampling_rate=int(self.per_unit))
-        samples = np.asarray(extracted["input_values"][0], dtype=np.float32)
-        return Prepared((samples, recording.seconds), len(samples), recording.warnings)
+    def prepare(self, items: Sequence[Spoken]) -> list[Prepared | Parts | RowError]:
+        """Return each recording, or its chunks, with the length that the header tells; nothing is decoded yet."""
+        known = self.ear.durations([each.audio for each in items])
+        return [each if isinstance(each, RowError) else self._cut(item.audio, each) for item, each in zip(items, known, strict=True)]
+
+    def expect(self, batch: Sequence[Prepared]) -> None:
+        """Start to hear what a batch to come will need."""
+        self.ear.expect(batch)
+
+    def _cut(self, sound: Sound, seconds: float) -> Prepared | Parts | RowError:
+        samples, chunking = self.ear.length(seconds), self.chunking
+        if self._frames(samples) < 1:
+            return TOO_SHORT
+        if samples <= chunking.whole:
+            return Prepared(Chunk(sound), samples)
+        cuts = list(chunking.cuts(samples))
+        if len(cuts) < 2:
+            return Prepared(Chunk(sound), samples)
+        return Parts(tuple(self._chunk(sound, start, end, last=end == samples) for start, end in cuts))
+
+    def _chunk(self, sound: Sound, start: int, end: int, *, last: bool) -> Prepared:
+        left, right = self.chunking.left if start else 0, 0 if last else self.chunking.right
+        seconds = None if last else (end - start) / self.ear.rate
+        return Prepared(Chunk(sound, start / self.ear.rate, seconds, left, right), end - start)
 
     def _frames(self, samples: int) -> int:
-        return int(self.model._get_feat_extract_output_lengths(samples))
+        return int(self.model._get_feat_extract_output_lengths(samples)) if samples else 0
+
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
+        """Return what is heard in each clip; one that cannot be decoded, or is too short, fails by itself."""
+        heard = self.ear.hear(batch)
+        tokens = batching.spread(heard, self._tokens)
+        return [
+            found if isinstance(found, RowError) else self._read(each.features, clip, found)
+            for each, clip, found in zip(batch, heard, tokens, strict=True)
+        ]
+
+    def _read(self, clip: Chunk, heard: Any, tokens: Tokens) -> Transcript | Frames | RowError:
+        if clip.is_whole:
+            return self._transcript([Frames(tokens, heard.ends, heard.warnings)]) if tokens.size else TOO_SHORT
+        samples = max(1, heard.length)
+        frames = round(samples / self.model.config.inputs_to_logits_ratio)
+        left, right = (round(stride / samples * frames) for stride in (clip.left, clip.right))
+        return Frames(tokens[left : frames - right if right else None], heard.ends, heard.warnings)
+
+    def _tokens(self, clips: Sequence[Heard]) -> list[Any]:
+        """Return the likeliest token of every frame of each clip: none where a clip is shorter than a frame."""
+        found: list[Any] = [np.empty(0, np.int64)] * len(clips)
+        enough = [i for i, each in enumerate(clips) if self._frames(each.length) >= 1]
+        # A recording may break off before the length that its header declares, by which the batch was made.
+        lengths = {clips[i].length for i in enough} if self.exact_lengths else {None}
+        for length in lengths:
+            group = [i for i in enough if length in (None, clips[i].length)]
+            for i, tokens in zip(group, self._run([clips[i] for i in group]) if group else (), strict=True):
+                found[i] = tokens
+        return found
 
     @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> Sequence[Transcript]:
-        """Return the transcript of each recording, read off the likeliest token of every frame."""
-        samples = np.zeros((len(batch), max(each.length for each in batch)), dtype=np.float32)
+    def _run(self, clips: Sequence[Heard]) -> Iterator[Any]:
+        samples = np.zeros((len(clips), max(each.length for each in clips)), dtype=np.float32)
         mask = np.zeros(samples.shape, dtype=np.int64)
-        for i, each in enumerate(batch):
-            samples[i, : each.length] = each.features[0]
+        for i, each in enumerate(clips):
+            samples[i, : each.length] = each.features
             mask[i, : each.length] = 1
         inputs = {"input_values": torch.from_numpy(samples).to(self.model.device, self.model.dtype)}
         if not mask.all():
@@ -82,17 +155,20 @@ class Ctc:
         logits = self.model(**inputs).logits.float()
         finite = torch.isfinite(logits).all(dim=2).cpu().numpy()
         tokens = logits.argmax(dim=2).cpu().numpy()
-        return [self._transcript(each, tokens[i], finite[i]) for i, each in enumerate(batch)]
+        for i, each in enumerate(clips):
+            frames = self._frames(each.length)
+            yield tokens[i, :frames] if finite[i, :frames].all() else RowError("output", "non_finite", "the model gave NaN or infinity")
 
-    def _transcript(self, recording: Prepared, tokens: np.ndarray, finite: np.ndarray) -> Any:
-        frames = self._frames(recording.length)
-        if not finite[:frames].all():
-            return RowError("output", "non_finite", "the model gave NaN or infinity")
-        decoded = self.tokenizer.decode(tokens[:frames], skip_special_tokens=False, output_word_offsets=self.with_words)
-        seconds = recording.features[1]
-        if not self.with_words:
-            return Transcript(decoded, seconds)
-        return Transcript(decoded.text, seconds, tuple(self._word(each) for each in decoded.word_offsets))
+    def _transcript(self, parts: Sequence[Frames]) -> Transcript:
+        tokens = np.concatenate([each.tokens for each in parts])
+        seconds = max(each.ends for each in parts)
+        warnings = tuple(dict.fromkeys(warning for each in parts for warning in each.warnings))
+        if self.timestamps == "none":
+            return Transcript(self.tokenizer.decode(tokens, skip_special_tokens=False), seconds, warnings=warnings)
+        decoded = self.tokenizer.decode(tokens, skip_special_tokens=False, output_word_offsets=True)
+        words = tuple(self._word(each) for each in decoded.word_offsets)
+        segments = tuple(segments_of(words))
+        return Transcript(decoded.text, seconds, None, segments, words if self.timestamps == "word" else (), warnings)
 
     def _word(self, offsets: dict[str, Any]) -> Word:
         step = self.model.config.inputs_to_logits_ratio / self.per_unit
@@ -103,16 +179,36 @@ def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
     """Return the speech model of an artifact with its feature extractor and tokenizer."""
     feature_extractor = checkpoint.load_feature_extractor(artifact, placement)
     model = checkpoint.load_model(artifact, "AutoModelForCTC", placement)
-    rate = feature_extractor.sampling_rate
+    rate = int(feature_extractor.sampling_rate)
     seconds = CPU_SECONDS if placement.device == "cpu" else GPU_SECONDS
+
+    def extract(samples: Samples) -> Any:
+        return np.asarray(feature_extractor(samples, sampling_rate=rate)["input_values"][0], dtype=np.float32)
+
     return Ctc(
-        feature_extractor,
+        Ear(rate, extract),
         model,
         checkpoint.load_tokenizer(artifact, placement),
-        with_words=options.return_timestamps == "word",
-        facts={},
+        timestamps=options.return_timestamps,
+        chunking=chunking(options.chunk_length_s, options.stride_length_s, rate, int(model.config.inputs_to_logits_ratio)),
         budget=Budget(seconds * rate, 64),
         # Models with group norm in the feature encoder were trained without a mask: there, padding changes the transcript.
         exact_lengths=not feature_extractor.return_attention_mask,
         per_unit=rate,
     )
+
+
+def segments_of(words: Sequence[Word]) -> Iterator[Segment]:
+    """Yield what is said between pauses: a CTC model knows of nothing longer than a word."""
+    first = 0
+    for i, word in enumerate(words):
+        if i + 1 == len(words) or words[i + 1].start - word.end >= PAUSE_SECONDS:
+            yield Segment(" ".join(each.word for each in words[first : i + 1]), words[first].start, word.end)
+            first = i + 1
+
+
+def chunking(chunk: float | None, stride: float | None, rate: int, frame: int) -> Chunking:
+    """Return how recordings are cut, in whole frames of the model; unless chunks are asked for, only those over a minute are."""
+    length = CHUNK_SECONDS if chunk is None else chunk
+    size, context = (round(seconds * rate / frame) * frame for seconds in (length, length / 6 if stride is None else stride))
+    return Chunking(WHOLE_SECONDS * rate if chunk is None else 0.0, size, context, context)

@@ -26,6 +26,18 @@ Prediction = dict[str, Any]
 C = TypeVar("C")
 
 
+@dataclass(frozen=True)
+class Warned:
+    """A prediction with warnings that show in the model's output alone, such as a text that goes round in circles."""
+
+    prediction: Prediction
+    warnings: tuple[str, ...]
+
+
+Written = Prediction | Warned | RowError
+"""What a task makes of a row's result."""
+
+
 OptionsT = TypeVar("OptionsT", bound="Options")
 
 
@@ -97,7 +109,7 @@ class Task:
     engine: str
     heads: tuple[str, ...]
     read: Callable[[Row, Any], tuple[Any, tuple[str, ...]]]
-    write: Callable[[Sequence[Any], Facts, Any], list[Prediction | RowError]]
+    write: Callable[[Sequence[Any], Facts, Any], Sequence[Written]]
     aliases: tuple[str, ...] = ()
     pattern: str | None = None
     parts: tuple[str, ...] = ("tokenizer",)
