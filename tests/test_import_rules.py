@@ -32,9 +32,13 @@ PLAIN = (
     "endpoints",
     "truncation",
     "reading",
+    "recordings",
+    "roots",
+    "containers",
+    "transcripts",
     "tasks/",
 )
-SPARK_FREE = ("engines/", "media", "checkpoint", "decoding", "writing", "steps", *PLAIN)
+SPARK_FREE = ("engines/", "media", "sndfile", "checkpoint", "decoding", "writing", "steps", *PLAIN)
 MLFLOW = ("models", "udf", "tracking", "registry", "signature")
 
 

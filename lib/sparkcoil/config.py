@@ -23,6 +23,7 @@ from sparkcoil.fields import (
     Keys,
     Keywords,
     Query,
+    Root,
     Seconds,
     Setting,
     Share,
@@ -78,6 +79,8 @@ class SourceConfig(Section):
     """An input of the task, or a name in a prompt template -> a column or SQL expression; by itself where the format is openai."""
     where: Condition | None = None
     """Which rows of the source, as a SQL condition."""
+    roots: Annotated[tuple[Root, ...], expected("a list of folders and URI prefixes")] = ()
+    """Where files that rows name may lie, such as `/data/calls` or `s3a://bucket/calls`; one that lies elsewhere is a failed row."""
 
     @field_validator("format")
     @classmethod

@@ -61,6 +61,14 @@ def known_keywords(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return given
 
 
+def of_a_file_system(root: str) -> str:
+    """Return a root that Spark or an executor can read files of; raises ValueError for a server's address."""
+    if root.strip().lower().startswith(("http:", "https:", "ftp:", "data:")):
+        raise ValueError
+    return root
+
+
+Root = Annotated[str, Field(pattern=NOT_BLANK), AfterValidator(of_a_file_system), expected("a folder, or a URI prefix of a file system")]
 Keywords = Annotated[Mapping[str, Any], AfterValidator(known_keywords), expected("a mapping with keys among " + KEYWORDS)]
 AsFormatHas = BeforeValidator(as_format_has)
 Keys = Annotated[tuple[Column, ...], Field(min_length=1), expected("a list of one or more column names"), AsFormatHas]

@@ -7,10 +7,11 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import due, pipeline, rows, sink, source, udf
+from sparkcoil import due, files, pipeline, rows, sink, source, udf
 from sparkcoil.config import BatchingConfig, ModelConfig
 from sparkcoil.errors import ConfigError
 from sparkcoil.problems import input_problems, said
+from sparkcoil.roots import declared
 from sparkcoil.selection import Selection, select
 from sparkcoil.tasks import Task
 
@@ -24,11 +25,13 @@ def score(
     task: str | None = None,
     options: Mapping[str, Any] | None = None,
     keep: str | Sequence[str] = (),
+    roots: Sequence[str] = (),
 ) -> DataFrame:
     """Return the prediction table of a DataFrame: one row for each row of `df`, computed when the result is used.
 
-    Rows with equal keys and equal inputs each get their row. Raises what a run raises before its first row: ConfigError,
-    ModelError, and SourceError, also for keys that are NULL or stand for different inputs.
+    Rows with equal keys and equal inputs each get their row; files that rows name have to lie under `roots`.
+    Raises what a run raises before its first row: ConfigError, ModelError, and SourceError, also for keys that are NULL or stand
+    for different inputs.
     """
     spark = df.sparkSession
     keys, keep = ([names] if isinstance(names, str) else names for names in (keys, keep))
@@ -36,9 +39,12 @@ def score(
     inputs, types = source.checked_inputs(df, keys, keep, columns=columns, task=selection.task, wording=source.ARGUMENTS)
     given = rows.select_rows(df, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
     due.find(given, None, keys, model_digest=selection.logged.digest, retry_failed=False)
-    evenly = rows.spread_evenly(rows.with_attempts(given, None, keys), spark.sparkContext.defaultParallelism)
+    allowed = tuple(map(declared, roots))
+    files.check(spark, allowed)
+    chosen = files.with_contents(rows.with_attempts(given, None, keys), rows.INPUTS, allowed)
+    evenly = rows.spread_evenly(chosen, spark.sparkContext.defaultParallelism)
     sample = given.select(F.col(rows.INPUTS).alias("inputs"))
-    function, _ = udf.scoring_function(spark, selection, BatchingConfig(), sample=sample)
+    function, _ = udf.scoring_function(spark, selection, BatchingConfig(), sample=sample, roots=allowed)
     recorded = rows.with_record(evenly, function)
     constants = pipeline.constants(selection.logged, uuid.uuid4().hex)
     return rows.select_ledger(recorded, keys, keep, task=selection.task, constants=constants).drop(sink.STATS)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import answers, due, lease, report, rows, sink, source, tracking, udf
+from sparkcoil import answers, due, files, lease, report, rows, sink, source, tracking, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import BatchingConfig, RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded, ConfigError, TargetError
+from sparkcoil.preflight import SAMPLE_ROWS
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
@@ -33,6 +34,7 @@ class Run:
     source: PinnedSource
     target: Target
     rows: DataFrame
+    roots: tuple[str, ...]
 
 
 def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -> RunReport:
@@ -74,8 +76,11 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     sink.check(spark, target)
     refuse_source(spark, target, pinned)
     answers.check(spark, config, target, selection.task)
-    selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint)
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, selected)
+    roots = files.declared_roots(config.source)
+    files.check(spark, roots)
+    paths = files.sent_as_paths(config.source, pinned.frame)
+    selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint, sent=paths)
+    return Run(uuid.uuid4().hex, config, selection, pinned, target, selected, roots)
 
 
 def refuse_source(spark: SparkSession, target: Target, pinned: PinnedSource) -> None:
@@ -108,8 +113,8 @@ def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, 
     replaces = not alone or todo.counts["known"] > 0
     try:
         with clock.stage("preflight"):
-            sample = this.rows.select(F.col(rows.INPUTS).alias("inputs"))
-            function, progress.cleared = udf.scoring_function(spark, this.selection, this.config.batching, sample=sample)
+            sample = files.with_contents(this.rows.limit(SAMPLE_ROWS), rows.INPUTS, this.roots).select(F.col(rows.INPUTS).alias("inputs"))
+            function, progress.cleared = udf.scoring_function(spark, this.selection, this.config.batching, sample=sample, roots=this.roots)
         for chunk in range(chunks):
             with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
                 recorded = scored_chunk(spark, this, keyed, function, chunk=chunk, chunks=chunks, size=progress.total // chunks)
@@ -132,6 +137,7 @@ def scored_chunk(
     keys, keep = this.config.source.keys, this.config.target.keep
     chosen = rows.filter_chunk(this.rows, chunk, chunks)
     chosen = rows.with_attempts(chosen, None if keyed is None else rows.filter_chunk(keyed, chunk, chunks), keys)
+    chosen = files.with_contents(chosen, rows.INPUTS, this.roots)
     evenly = rows.spread_evenly(chosen, partitions(spark, this.config.batching, size))
     recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
     return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)

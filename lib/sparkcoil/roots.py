@@ -73,8 +73,8 @@ def local_paths(text: str, roots: Sequence[str]) -> Iterator[str]:
     kind = scheme(text)
     if kind not in (None, "file"):
         if any(text.startswith(root) for root in roots):
-            fail("file_missing", f"Spark has found no such file under the {kind}: root")
-        fail("url_refused", f"{kind}: is not read; executors open no URL, and only what lies under source.roots is read by Spark")
+            fail("file_missing", "Spark has found no such file under the root")
+        fail("url_refused", "executors open no URL, and Spark reads only what lies under a URI prefix of source.roots")
     path = text if kind is None else text[5:]
     if kind and path.startswith("//"):
         host, slash, rest = path[2:].partition("/")

@@ -16,12 +16,19 @@ INPUTS = "__inputs"
 
 
 def select_rows(
-    frame: DataFrame, keys: Sequence[str], keep: Sequence[str], *, inputs: Mapping[str, Column], types: Mapping[str, DataType], salt: str
+    frame: DataFrame,
+    keys: Sequence[str],
+    keep: Sequence[str],
+    *,
+    inputs: Mapping[str, Column],
+    types: Mapping[str, DataType],
+    salt: str,
+    sent: Mapping[str, Column] | None = None,
 ) -> DataFrame:
-    """Return keys, kept columns, the inputs as the scorer takes them, and the hash of the inputs."""
+    """Return keys, kept columns, the inputs as the scorer takes them, some in the form of `sent`, and the hash of the inputs."""
     return frame.select(
         *quoted((*keys, *keep)),
-        udf.struct_of_inputs(inputs, types).alias(INPUTS),
+        udf.struct_of_inputs(inputs, types, sent).alias(INPUTS),
         hash_of_inputs(inputs, types, salt).alias("input_hash"),
     )
 

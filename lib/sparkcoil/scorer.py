@@ -37,6 +37,7 @@ class Spec:
     batching: Mapping[str, Any]
     probe: bool = False
     model: str | None = None
+    roots: Sequence[str] = ()
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
@@ -105,7 +106,7 @@ class Scorer:
         engine, seconds = cached_engine(self.spec, placement)
         self.placement = placement
         task, options = tasks.fitted(self.spec.task, self.spec.options)
-        budget = budget_of(engine, self.spec.batching)
+        options, budget = tasks.with_roots(options, self.spec.roots), budget_of(engine, self.spec.batching)
         self.scoring = Scoring(task, engine, options, budget, model=self.spec.model)
         return seconds
 

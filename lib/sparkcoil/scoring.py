@@ -126,6 +126,8 @@ def plain_cell(cell: Any) -> Hashable:
     """Return a cell as a value that equals itself; the NaN that stands for a missing number does not."""
     if isinstance(cell, float) and math.isnan(cell):
         return "NaN", None
+    if isinstance(cell, dict):  # a recording in a struct is many bytes, which a pickle would double
+        return tuple((name, plain_cell(each)) for name, each in cell.items())
     return cell if isinstance(cell, PLAIN_CELLS) else pickle.dumps(cell)
 
 

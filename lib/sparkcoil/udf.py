@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import reduce
@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
-from sparkcoil import ledger, models, preflight, weights
+from sparkcoil import files, ledger, models, preflight, weights
 from sparkcoil.config import BatchingConfig
 from sparkcoil.report import Cleared
 from sparkcoil.scorer import Spec
@@ -40,7 +40,7 @@ def arrived(prediction: Column, task: Task) -> Column:
 
 
 def scoring_function(
-    spark: SparkSession, selection: Selection, batching: BatchingConfig, *, sample: DataFrame | None = None
+    spark: SparkSession, selection: Selection, batching: BatchingConfig, *, sample: DataFrame | None = None, roots: Sequence[str] = ()
 ) -> tuple[Any, Cleared]:
     """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs, and what the executors cleared.
 
@@ -54,6 +54,7 @@ def scoring_function(
         weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
         batching=batching.model_dump(exclude_none=True),
         model=selection.logged.name,
+        roots=roots,
     )
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
@@ -68,9 +69,15 @@ def scoring_function(
     return staged(replace(spec, placement=replace(spec.placement, dtype=cleared.dtype))), cleared
 
 
-def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType]) -> Column:
-    """Return the inputs as the scorer takes them: text as bytes, since an invalid string would end the worker."""
-    return F.struct(*(as_sent(column, types[name]).alias(name) for name, column in inputs.items()))
+def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType], sent: Mapping[str, Column] | None = None) -> Column:
+    """Return the inputs as the scorer takes them: text as bytes, since an invalid string would end the worker; some are given as `sent`."""
+
+    def crossing(name: str) -> Column:
+        if name in (sent or {}):
+            return (sent or {})[name]
+        return files.as_sent(inputs[name], types[name]) if name in files.MEDIA else as_sent(inputs[name], types[name])
+
+    return F.struct(*(crossing(name).alias(name) for name in inputs))
 
 
 def struct_as_sent(task: Task, given: Mapping[str, Column | str]) -> Column:
@@ -137,7 +144,7 @@ def nulled(scored: Column, task: Task) -> Column:
 def sql_function(name: str, task: Task) -> str:
     """Return the statement that makes a SQL function around the registered UDF `<name>_records`."""
     needed = [each for each in task.inputs if each.required] or [each for each in task.inputs if "string" in each.types][:1]
-    text = {each.name for each in needed if each.as_text or "string" in each.types}
+    text = {each.name for each in needed if each.as_text or ("string" in each.types and each.name not in files.MEDIA)}
     parameters = ", ".join(f"{each.label} {'STRING' if each.name in text else each.types[0].upper()}" for each in needed)
     sent = ", ".join(f"'{each.name}', {f'CAST({each.label} AS BINARY)' if each.name in text else each.label}" for each in needed)
     values = {name: f"e.r.prediction.{name}" for name, _ in ledger.split_fields(task.prediction)}
