@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from sparkcoil.errors import RowError
+from sparkcoil.errors import RowError, SparkcoilError
 
 T = TypeVar("T")
 Forward = Callable[[Sequence[T]], Sequence[Any]]
@@ -149,9 +149,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_fatal(error: BaseException) -> bool:
-    """Tell whether the device is lost: after a device-side assert every later call fails, so no row may be blamed."""
+    """Tell whether no row may be blamed: the set-up is bad, or the device is lost, so that every later call fails too."""
     if is_out_of_memory(error):
         return False
+    if isinstance(error, SparkcoilError):
+        return True
     # torch raises no other kind there, and any other may quote a row that speaks of CUDA errors.
     told = isinstance(error, RuntimeError) and ("CUDA error" in str(error) or "device-side assert" in str(error))
     return told or type(error).__name__ == "AcceleratorError"

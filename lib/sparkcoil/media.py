@@ -1,11 +1,11 @@
 """Decodes recordings into mono float32 samples at the asked rate, whole or in part, bounded; knows nothing of Spark, MLflow or torch.
 
-Reads WAV (RIFF, RIFX, RF64), AIFF, AU, FLAC, Ogg (Vorbis, Opus) and MP3 by their content, never by a name. What cannot be decoded is
-RowError("input", code, message):
+Reads WAV (RIFF, RIFX, RF64), AIFF, AU, FLAC, Ogg (Vorbis, Opus) and MP3 by libsndfile, and what libav.py lists (MP4, AAC, WebM, WMA, ...)
+where PyAV is installed; by their content, never by a name. What cannot be decoded is RowError("input", code, message):
 
 empty_audio        zero bytes, or a file that declares no samples
 undecodable_audio  bytes that are no audio, or a header too damaged to be read
-unsupported_audio  a container or encoding not read here (MP4, AAC, WMA, ...), FLAC, Ogg or MP3 joined and only read in part,
+unsupported_audio  a container or encoding not read here, or not without PyAV; FLAC, Ogg or MP3 joined and only read in part,
                    or MP3 of variable bit rate without the Xing header that holds its length
 audio_rate         a sampling rate outside 4,000..192,000 Hz: lower ones turn a small file into very many samples
 audio_channels     no channel, or more than 8
@@ -15,7 +15,8 @@ non_finite_audio   NaN or infinite samples
 truncated_audio    breaks off, or is damaged, before half of the declared audio
 
 A recording that breaks off later is decoded up to there, with the warning `truncated_media`. Ogg declares no length, so there the warning
-is given however little is left; a cut goes unnoticed in MP3 without a Xing header and in WAV streamed with a placeholder for its size.
+is given however little is left; a cut goes unnoticed in MP3 without a Xing header, in WAV streamed with a placeholder for its size, and in
+AC3, AVI, CAF and Wave64.
 """
 
 import io
@@ -29,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr  # type: ignore[import-untyped]
 
-from sparkcoil import containers
+from sparkcoil import containers, libav
 from sparkcoil.containers import fail
 from sparkcoil.sndfile import READABLE, SndFile
 
@@ -110,6 +111,8 @@ def _stream(file: BinaryIO, kind: str | None) -> Stream:
     """Return the decoder of a container; the many loosely marked formats that libsndfile knows are never tried."""
     if kind is None:
         fail("undecodable_audio", "the bytes are not audio of any known format")
+    if kind in libav.FORMATS:
+        return libav.AvFile(file, kind)
     if kind not in READABLE:
         fail("unsupported_audio", f"the bytes are {kind}, which is not read here; convert it to WAV, FLAC, Ogg or MP3")
     if kind == "WAV" and (declared := containers.wav_format(file)):

@@ -12,7 +12,6 @@ audio_type         an array of something else than floating point numbers, or a 
 """
 
 import base64
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,7 +47,7 @@ class HearingOptions(Options):
     """What every task that hears can be told of its recordings."""
 
     sampling_rate: int | None = Field(default=None, gt=0, description="the rate of samples that come as arrays without one of their own")
-    max_seconds: float = Field(default=43_200.0, gt=0, description="a longer recording is failed")
+    max_seconds: float = Field(default=14_400.0, gt=0, description="a longer recording is failed")
 
 
 @dataclass(frozen=True)
@@ -101,27 +100,29 @@ class Sound:
 
     def probe(self) -> float:
         """Return the duration in seconds as the header says, with all that can be checked before decoding; raises RowError."""
-        from sparkcoil import media
+        from sparkcoil import media, sandbox
 
         if isinstance(self.source, Waveform):
             return media.duration(replace(self.source), max_seconds=self.max_seconds)
         with self._file() as file:
-            return media.probe(file, max_seconds=self.max_seconds)
+            return sandbox.probe(file, max_seconds=self.max_seconds)
 
     def samples(self, rate: int, start: float = 0.0, seconds: float | None = None) -> "Recording":
         """Return a part of the recording, or all of it, mono at a rate; memory depends on the part alone. Raises RowError."""
-        from sparkcoil import media
+        from sparkcoil import media, sandbox
 
         if isinstance(self.source, Waveform):
             return media.part(replace(self.source), rate, start=start, seconds=seconds, max_seconds=self.max_seconds)
         with self._file() as file:
-            return media.read(file, rate, start=start, seconds=seconds, max_seconds=self.max_seconds)
+            return sandbox.read(file, rate, start=start, seconds=seconds, max_seconds=self.max_seconds)
 
     @contextmanager
     def _file(self) -> Iterator[BinaryIO]:
+        from sparkcoil import sandbox
+
         source = self.source
         assert not isinstance(source, Waveform)
-        with io.BytesIO(source) if isinstance(source, bytes) else roots.opened(source.name, source.roots) as file:
+        with sandbox.in_memory(source) if isinstance(source, bytes) else roots.opened(source.name, source.roots) as file:
             yield file
 
 

@@ -1,5 +1,6 @@
 """Reads WAV, AIFF, AU, FLAC, Ogg and MP3 through libsndfile, from any frame on; knows nothing of limits, rates asked for, or rows."""
 
+import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -95,7 +96,8 @@ class SndFile:
 def _opened(file: BinaryIO, kind: str) -> sf.SoundFile:
     try:
         file.seek(0)
-        return _Forward(file)
+        # By its number, libsndfile reads a file without asking Python for every few kilobytes.
+        return _Forward(file.fileno(), closefd=False) if isinstance(file, io.FileIO) else _Forward(file)
     except sf.SoundFileError:
         tag = (containers.wav_format(file) or (1, 1, 1))[0] if kind == "WAV" else 1
         if tag not in (1, 3, 0xFFFE):

@@ -1,0 +1,201 @@
+"""Decodes in a child process: a decoder that crashes, hangs or takes too much memory costs one row, and not the worker.
+
+Each thread has a child of its own, which lives as long as the thread and is started anew where it has ended. What it is handed is an open
+file, never a path; it holds none of the worker's environment, writes to no file and can take no more than its share of memory.
+Its failures are RowError("input", code, message), beside those of media.py:
+
+decoder_crashed    the decoder has ended twice on this recording, the second time in a fresh process
+decoder_timeout    the decoder took longer than a minute and a hundredth of `max_seconds`
+"""
+
+import json
+import math
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sparkcoil import media
+from sparkcoil.errors import EnvironmentError_, RowError
+from sparkcoil.media import Recording
+
+LEAST_SECONDS, SECONDS_SHARE = 60, 0.01
+MEMORY_BYTES = 2**31
+# What it takes to start Python and to find its libraries; a worker's environment also holds secrets.
+KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
+MESSAGE_BYTES = 65_536
+
+_own = threading.local()
+
+
+def probe(file: BinaryIO, *, max_seconds: float) -> float:
+    """Return what media.probe returns."""
+    return float(asked({"do": "probe", "max_seconds": max_seconds}, file)[0]["seconds"])
+
+
+def read(file: BinaryIO, sampling_rate: int, *, start: float, seconds: float | None, max_seconds: float) -> Recording:
+    """Return what media.read returns."""
+    request = {"do": "read", "sampling_rate": sampling_rate, "start": start, "seconds": seconds, "max_seconds": max_seconds}
+    answer, payload = asked(request, file)
+    return Recording(np.frombuffer(payload, np.float32), answer["seconds"], tuple(answer["warnings"]))
+
+
+@contextmanager
+def in_memory(content: bytes) -> Iterator[BinaryIO]:
+    """Open bytes for the block as a file that can be handed to the child."""
+    descriptor = os.memfd_create("recording") if hasattr(os, "memfd_create") else None
+    with tempfile.TemporaryFile(buffering=0) if descriptor is None else os.fdopen(descriptor, "w+b", buffering=0) as file:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+        yield file
+
+
+def asked(request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], bytearray]:
+    """Return the child's answer, trying once more in a fresh one: what ended it may have been left over from another recording."""
+    within = math.ceil(LEAST_SECONDS + SECONDS_SHARE * request["max_seconds"])
+    for last in (False, True):
+        child = own_child()
+        try:
+            answer, payload = child.ask({**request, "within": within}, file)
+        except EOFError:
+            if last:
+                raise child.failure() from None
+        else:
+            if "code" in answer:
+                raise RowError("input", answer["code"], answer["message"], retryable=answer["retryable"])
+            return answer, payload
+    raise AssertionError
+
+
+def own_child() -> "Child":
+    """Return the thread's child, started where there is none that lives."""
+    child: Child | None = getattr(_own, "child", None)
+    if child is None or child.owner != os.getpid() or not child.lives():
+        _own.child = child = Child()
+    return child
+
+
+class Child:
+    """A process that decodes what it is asked for, one recording at a time."""
+
+    def __init__(self) -> None:
+        """Start it and wait until it is ready; raises EnvironmentError_ where it cannot be."""
+        self.owner = os.getpid()
+        self._ours, theirs = socket.socketpair()
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environment = {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        with theirs:
+            number = theirs.fileno()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sparkcoil.sandbox", str(number)],
+                env=environment,
+                pass_fds=[number],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        try:
+            self._answer()
+        except EOFError:
+            raise EnvironmentError_(f"the process that decodes recordings does not start: {sys.executable} ended at once") from None
+
+    def __del__(self) -> None:
+        """Let it go: it ends when nobody is left to ask it."""
+        if self.owner == os.getpid():
+            self._ours.close()
+            self._process.wait()
+
+    def lives(self) -> bool:
+        """Whether it can still be asked."""
+        return self._process.poll() is None
+
+    def ask(self, request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], bytearray]:
+        """Return the answer with the bytes that go with it; raises EOFError where the child has ended."""
+        try:
+            socket.send_fds(self._ours, [json.dumps(request).encode()], [file.fileno()])
+            return self._answer()
+        except ConnectionError:
+            raise EOFError from None
+
+    def _answer(self) -> tuple[Mapping[str, Any], bytearray]:
+        size, payload_size = (int.from_bytes(self._received(8), "big") for _ in range(2))
+        return json.loads(self._received(size)), self._received(payload_size)
+
+    def _received(self, size: int) -> bytearray:
+        content = bytearray(size)
+        rest = memoryview(content)
+        while rest:
+            count = self._ours.recv_into(rest)
+            if not count:
+                raise EOFError
+            rest = rest[count:]
+        return content
+
+    def failure(self) -> RowError:
+        """Return the failure of the row on which it has ended."""
+        if self._process.wait() == -signal.SIGALRM:
+            return RowError("input", "decoder_timeout", "decoding took too long and was ended")
+        return RowError("input", "decoder_crashed", "the decoder crashed on this recording")
+
+
+def main(number: int) -> None:
+    """Answer what is asked over a socket until the one who asks has gone."""
+    with socket.socket(fileno=number) as channel:
+        limit()
+        answer(channel, {})
+        while True:
+            message, files, _, _ = socket.recv_fds(channel, MESSAGE_BYTES, 1)
+            if not message:
+                return
+            request = json.loads(message)
+            with os.fdopen(files[0], "rb", buffering=0) as file:
+                # Not in time, the signal ends the process whatever the decoder is doing.
+                signal.alarm(request.pop("within"))
+                found, payload = done(request, file)
+                signal.alarm(0)
+            answer(channel, found, payload)
+
+
+def limit() -> None:
+    """Take from the process what no decoder needs: more memory, files to write, a core dump."""
+    for kind, size in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (size, size) if hard == resource.RLIM_INFINITY or hard > size else (hard, hard))
+
+
+def done(request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], memoryview]:
+    """Return the answer to a request, or the row's failure; the exception's text stays here, since it may quote the row."""
+    given = {name: each for name, each in request.items() if name != "do"}
+    try:
+        if request["do"] == "probe":
+            return {"seconds": media.probe(file, **given)}, memoryview(b"")
+        found = media.read(file, given.pop("sampling_rate"), **given)
+        return {"seconds": found.seconds, "warnings": found.warnings}, found.samples.data.cast("B")
+    except RowError as error:
+        return {"code": error.code, "message": error.message, "retryable": error.retryable}, memoryview(b"")
+    except MemoryError:
+        return {"code": "audio_too_large", "message": "decoding takes too much memory", "retryable": False}, memoryview(b"")
+    except Exception as error:
+        told = f"decoding raised {type(error).__name__}"
+        return {"code": "undecodable_audio", "message": told, "retryable": False}, memoryview(b"")
+
+
+def answer(channel: socket.socket, found: Mapping[str, Any], payload: memoryview | bytes = b"") -> None:
+    """Send an answer with the bytes that go with it."""
+    text = json.dumps(found).encode()
+    channel.sendall(len(text).to_bytes(8, "big") + len(payload).to_bytes(8, "big") + text)
+    channel.sendall(payload)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
