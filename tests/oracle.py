@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import soundfile
 import soxr
@@ -36,7 +36,7 @@ def transcripts(checkpoint: Path, files: Sequence[Path]) -> list[str]:
     return [recognizer(checkpoint)(waveform(file))["text"] for file in files]
 
 
-def waveform(file: Path) -> dict[str, Any]:
+def waveform(file: Path | BinaryIO) -> dict[str, Any]:
     """Return a file as the native pipeline takes it: mono, at 16 kHz."""
     samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)

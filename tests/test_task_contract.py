@@ -1,109 +1,175 @@
-"""What is asked of every task alike, through Spark: one row out for each row in, typed as documented, bad rows failed by themselves."""
+"""What is asked of every task alike: one row out for each row in, whatever its batch, as the native pipeline or as documented."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import tiny_encoders
-import tiny_models
-import ways
+from cases import CASES, Case
 from pyspark.sql import SparkSession
-from runs import text_run
+from tiny_encoders import MEGABYTE
 
-from sparkcoil import ledger, run, tasks
+from sparkcoil import engines, ledger, score, tasks
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Engine, Placement
 from sparkcoil.registry import write_model
+from sparkcoil.scoring import Record, Scoring, Stats
+from sparkcoil.tasks import Options, Task
 
-CONTEXT = tiny_encoders.SENTENCES[0]
-TABLE = json.dumps({"city": ["Paris", "Warsaw"], "people": ["2", "1"]})
-ODD = ("12", "🙂 smiles", "é" * 40, "a\u0300 \x00 end", "word " * 3000)
+ODD = ("", " \n", "12", "🙂 smiles", "é" * 40, "a\u0300 \x00 end")
+SCALARS: Mapping[str, Any] = {"STRING": str, "INT": int | np.integer, "BIGINT": int | np.integer, "BOOLEAN": bool}
+SCALARS = {**SCALARS, "FLOAT": float | np.floating, "DOUBLE": float | np.floating}
 
-
-def encoder(auto_class: str, **config: Any) -> Callable[[Path], Path]:
-    """Return what builds a tiny encoder."""
-    return lambda folder: tiny_encoders.build(folder, auto_class, **config) / "model"
-
-
-def speech(folder: Path) -> Path:
-    """Build a tiny wav2vec2."""
-    for part in ways.speech(folder):
-        part.save_pretrained(folder / "model")
-    return folder / "model"
+pytestmark = pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 
 
-def chatting(folder: Path) -> Path:
-    """Build a tiny model that chats."""
-    return tiny_models.tiny_causal(folder, chat_template=tiny_models.CHAT_TEMPLATE) / "model"
+@dataclass(frozen=True)
+class Loaded:
+    """A case with its model in its engine, its rows, and what the oracle says of them."""
+
+    case: Case
+    task: Task
+    engine: Engine
+    options: Options
+    rows: Sequence[Mapping[str, Any]]
+    expected: Sequence[Mapping[str, Any]]
+
+    def score(self, rows: Sequence[Mapping[str, Any]], batch: int) -> tuple[list[Record], Stats]:
+        """Return the records of rows scored in batches of at most so many inputs, and what they cost."""
+        scoring = Scoring(self.task, self.engine, self.options, Budget(self.engine.budget.size * 32, batch))
+        return scoring.score([{name: as_sent(cell) for name, cell in row.items()} for row in rows])
+
+    def odd(self, text: str | None) -> Mapping[str, Any]:
+        """Return the first row with an odd text, or NULL, in it."""
+        return {**self.rows[0], self.case.varied: None if text is None else self.case.cell(text)}
 
 
-def tapas(folder: Path) -> Path:
-    """Build a tiny TAPAS."""
-    folder.mkdir()
-    return tiny_encoders.build_tapas(folder) / "model"
+def as_sent(cell: Any) -> Any:
+    """Return a cell as it arrives at a worker: text as bytes, an array as numpy's."""
+    if isinstance(cell, str):
+        return cell.encode()
+    return np.array(cell, dtype=object) if isinstance(cell, list) else cell
 
 
-# For each task: what builds a model, a row that it can score, and the input that is varied.
-CASES: Mapping[str, tuple[Callable[[Path], Path], Mapping[str, Any], str]] = {
-    "automatic-speech-recognition": (speech, {"audio": None}, "audio"),
-    "feature-extraction": (encoder("AutoModel"), {"text": CONTEXT}, "text"),
-    "fill-mask": (encoder("AutoModelForMaskedLM"), {"text": "the cat sat on the [MASK]"}, "text"),
-    "llm/v1/chat": (chatting, {"messages": '[{"role": "user", "content": "an array"}]'}, "messages"),
-    "llm/v1/completions": (lambda folder: tiny_models.tiny_causal(folder) / "model", {"prompt": "an array"}, "prompt"),
-    "llm/v1/embeddings": (encoder("AutoModel"), {"input": CONTEXT}, "input"),
-    "question-answering": (encoder("AutoModelForQuestionAnswering"), {"question": "Who?", "context": CONTEXT}, "context"),
-    "summarization": (lambda folder: tiny_models.tiny_seq2seq(folder) / "model", {"text": "an array"}, "text"),
-    "table-question-answering": (tapas, {"query": "Who?", "table": TABLE}, "query"),
-    "text-classification": (encoder("AutoModelForSequenceClassification"), {"text": CONTEXT}, "text"),
-    "text-generation": (lambda folder: tiny_models.tiny_causal(folder) / "model", {"text": "an array"}, "text"),
-    "text2text-generation": (lambda folder: tiny_models.tiny_seq2seq(folder) / "model", {"text": "an array"}, "text"),
-    "token-classification": (encoder("AutoModelForTokenClassification"), {"text": CONTEXT}, "text"),
-    "translation": (lambda folder: tiny_models.tiny_seq2seq(folder) / "model", {"text": "an array"}, "text"),
-    "zero-shot-classification": (
-        encoder("AutoModelForSequenceClassification", id2label={0: "contradiction", 1: "neutral", 2: "entailment"}),
-        {"text": CONTEXT, "candidate_labels": ["sports", "science"]},
-        "text",
-    ),
-}
+@pytest.fixture(scope="module", params=CASES, ids=str)
+def loaded(request: pytest.FixtureRequest, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    case = request.param
+    task = tasks.load(case.task)
+    artifact, options, rows = case.build(tmp_path_factory.mktemp("artifact")), task.options(**case.options), case.rows()
+    engine = engines.load(task.engine, artifact, options, Placement("cpu", "float32"))
+    return Loaded(case, task, engine, options, rows, case.oracle(artifact, rows))
 
 
-def rows_of(task: str, scratch: Path) -> list[dict[str, Any]]:
-    """Return rows for a task: a good one, the same again, NULL, empty, and odd texts."""
-    _, good, varied = CASES[task]
-    if task == "automatic-speech-recognition":
-        sound = ways.sounds_of(*ways.speech(scratch)).inputs["audio"][0]
-        return [{"audio": cell} for cell in (sound, sound, None, b"", b"RIFF", b"text, no sound")]
-    return [dict(good), dict(good), {**good, varied: None}, {**good, varied: ""}, *({**good, varied: each} for each in ODD)]
+def differences(found: Any, expected: Any, at: str = "prediction") -> Iterator[str]:
+    """Yield where a prediction differs from what is known of it: scores by more than 1e-4, anything else at all."""
+    if isinstance(expected, Mapping):
+        for name in expected:
+            yield from differences(found[name], expected[name], f"{at}.{name}")
+    elif isinstance(expected, np.ndarray):
+        cosine = float(np.dot(found, expected) / np.linalg.norm(found) / np.linalg.norm(expected))
+        if cosine < 0.9999 or not np.allclose(found, expected, atol=1e-4):
+            yield f"{at}: a cosine of {cosine}"
+    elif isinstance(expected, list | tuple) and len(found) == len(expected):
+        for i, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from differences(one, other, f"{at}[{i}]")
+    elif found != expected and not (isinstance(expected, float | np.floating) and abs(found - expected) <= 1e-4):
+        yield f"{at}: {found!r} for {expected!r}"
+
+
+def all_differences(found: Sequence[Record], expected: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return where any of the records, none of which may have failed, differs from what is known of it."""
+    assert len(found) == len(expected)
+    pairs = list(enumerate(zip(found, expected, strict=True)))
+    failed = [f"row {i}: {each.error}" for i, (each, _) in pairs if each.prediction is None]
+    return failed or [f"row {i}: {said}" for i, (each, known) in pairs for said in differences(each.prediction, known)]
 
 
 def test_every_task_is_asked() -> None:
-    assert set(CASES) == set(tasks.names())
+    assert {case.task for case in CASES} == set(tasks.names())
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_each_row_has_its_typed_prediction_or_its_error(spark: SparkSession, tmp_path: Path, name: str) -> None:
-    build, good, _ = CASES[name]
-    write_model(build(tmp_path / "built"), tmp_path / "logged", task=name)
-    rows = [{"id": i, **row} for i, row in enumerate(rows_of(name, tmp_path / "sounds"))]
-    inputs = {"audio": "binary", "candidate_labels": "array<string>"}
-    schema = ", ".join(["id BIGINT", *(f"{each} {inputs.get(each, 'string')}" for each in good)])
-    spark.createDataFrame(rows, schema).write.format("delta").save(str(tmp_path / "in"))
-    source = {"path": str(tmp_path / "in"), "keys": ["id"], "columns": {each: each for each in good}}
-    model: dict[str, Any] = {"uri": str(tmp_path / "logged")}
-    if "max_new_tokens" in tasks.load(name).options.model_fields:
-        model["options"] = {"max_new_tokens": 4}
-    target = {"path": str(tmp_path / "out")}
-    config = text_run("-", "-", "-", model=model, source=source, target=target, rows={"max_failed_share": 1.0})
-    report = run(spark, config)
-    scored = spark.read.format("delta").load(str(tmp_path / "out")).orderBy("id")
-    found = scored.collect()
-    assert [row["id"] for row in found] == list(range(len(rows)))
-    assert all((row["status"] == "ok") == (row["prediction"] is not None) == (row["error"] is None) for row in found)
-    assert found[0]["status"] == "ok"
-    assert found[0]["prediction"] == found[1]["prediction"]
-    assert report.throughput["computed_rows"] == len(rows) - 1
-    assert found[2]["error"]["code"] == "null_input"
-    assert {row["error"]["stage"] for row in found if row["error"]} == {"input"}
-    expected = spark.createDataFrame([], ledger.ddl(tasks.load(name).prediction)).schema
-    assert scored.schema["prediction"].dataType.simpleString() == expected["prediction"].dataType.simpleString()
-    assert run(spark, config).status == "nothing_due"
+def test_the_oracle_can_tell_rows_apart(loaded: Loaded) -> None:
+    assert len(loaded.rows) == 33
+    assert len({repr(each) for each in loaded.expected}) > 5
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 32])
+def test_equals_the_oracle_for_every_batch_size(loaded: Loaded, batch: int) -> None:
+    assert all_differences(loaded.score(loaded.rows, batch)[0], loaded.expected) == []
+
+
+def test_equals_the_oracle_for_every_remainder(loaded: Loaded) -> None:
+    for count in range(1, 9):
+        assert all_differences(loaded.score(loaded.rows[:count], 7)[0], loaded.expected[:count]) == [], count
+
+
+def test_equal_rows_are_computed_once_and_get_the_same(loaded: Loaded) -> None:
+    records, stats = loaded.score([*loaded.rows[:3], *loaded.rows[:3]], 2)
+    assert stats.computed_rows == 3
+    assert all_differences(records, [*loaded.expected[:3], *loaded.expected[:3]]) == []
+
+
+def outcomes(records: Sequence[Record]) -> list[Any]:
+    """Return each record's prediction, or the code of its error, and its warnings."""
+    assert all((each.prediction is None) == (each.error is not None) for each in records)
+    return [[each.prediction or {}, each.error and (each.error.stage, each.error.code), each.warnings] for each in records]
+
+
+def test_null_fails_and_odd_texts_are_scored_or_failed_alone_for_every_batch_size(loaded: Loaded) -> None:
+    rows = [loaded.rows[1], loaded.odd(None), *map(loaded.odd, ODD), loaded.rows[2]]
+    together, alone = (outcomes(loaded.score(rows, batch)[0]) for batch in (7, 1))
+    assert list(differences(together, alone)) == []
+    assert together[1] == [{}, ("input", "null_input"), ()]
+    assert {error and error[0] for _, error, _ in together} <= {None, "input"}
+    assert list(differences([together[0][0], together[-1][0]], [loaded.expected[1], loaded.expected[2]])) == []
+
+
+@pytest.mark.parametrize("loaded", [case for case in CASES if not case.variant], ids=str, indirect=True)
+def test_a_megabyte_of_text_leaves_its_neighbours_alone(loaded: Loaded) -> None:
+    first, odd, last = loaded.score([loaded.rows[1], loaded.odd(MEGABYTE), loaded.rows[2]], 512)[0]
+    assert odd.error is None or (odd.error.stage, odd.error.code) == ("input", "too_long")
+    assert all_differences([first, last], [loaded.expected[1], loaded.expected[2]]) == []
+
+
+def conforms(value: Any, kind: str) -> bool:
+    """Tell whether a value is of a documented type; only scalars may be NULL, and never within an array."""
+    outer, _, inner = kind.partition("<")
+    inner = inner.removesuffix(">")
+    if outer.upper() == "ARRAY":
+        return not isinstance(value, str) and all(each is not None and conforms(each, inner) for each in value)
+    if outer.upper() == "STRUCT":
+        fields = {name.rstrip(":"): kind for name, kind in ledger.split_fields(inner)}
+        return value.keys() == fields.keys() and all(conforms(value[name], kind) for name, kind in fields.items())
+    return value is None or isinstance(value, SCALARS[outer.upper()])
+
+
+def test_predictions_are_of_the_documented_type(loaded: Loaded) -> None:
+    rows = [*loaded.rows[:3], *map(loaded.odd, ODD)]
+    predictions = [each.prediction for each in loaded.score(rows, 7)[0] if each.prediction is not None]
+    assert [each for each in predictions if not conforms(each, f"STRUCT<{loaded.task.prediction}>")] == []
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_spark_has_a_row_for_each_row_and_none_for_none_typed_as_documented(
+    spark: SparkSession, examples: Path, tmp_path: Path, name: str
+) -> None:
+    case = next(case for case in CASES if case.task == name)
+    write_model(case.build(tmp_path / "built") / "model", tmp_path / "logged", task=name, options=case.options)
+    good = case.rows()[0]
+    kinds = {bytes: "binary", str: "string", list: "array<string>"}
+    frame = spark.createDataFrame(
+        [(0, *good.values()), (1, *{**good, case.varied: None}.values())],
+        ", ".join(["id BIGINT", *(f"{each} {kinds[type(cell)]}" for each, cell in good.items())]),
+    )
+    some, none = (
+        score(each, str(tmp_path / "logged"), keys="id", columns={each: each for each in good}) for each in (frame, frame.limit(0))
+    )
+    documented = spark.createDataFrame([], f"id BIGINT, {ledger.ddl(tasks.load(name).prediction)}").schema
+    for scored in (some, none):
+        assert scored.dtypes == [(each.name, each.dataType.simpleString()) for each in documented]
+    assert none.collect() == []
+    fine, failed = some.orderBy("id").collect()
+    assert (fine["status"], fine["error"], failed["status"], failed["prediction"]) == ("ok", None, "failed", None)
+    assert (failed["error"]["stage"], failed["error"]["code"]) == ("input", "null_input")

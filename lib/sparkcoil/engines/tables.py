@@ -46,6 +46,9 @@ class Tables(Encoder):
             return RowError("input", "too_long", f"question and header do not fit into the {self.max_length} tokens that the model reads")
 
     def _fitted(self, item: Question) -> Prepared | RowError:
+        # Of a question and its table together, the tokenizer also finds every number and date, which takes long in a long question.
+        if len(self.tokenizer.tokenize(item.query)) > self.max_length:
+            return RowError("input", "too_long", f"the question has more than the {self.max_length} tokens that the model reads")
         table = pd.DataFrame(list(item.cells), columns=list(item.columns))
         # Cutting drops the last rows, and shortens cells too: only the whole length tells whether anything is lost.
         whole = dict(self.tokenizer(table, item.query)) if len(table) < self.tokenizer.max_row_id else None

@@ -1,0 +1,191 @@
+"""What the contract asks of every task is asked with these: a tiny model, rows that it can score, and who says what must come out.
+
+A new task gets all of test_task_contract.py by an entry here.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import bad_media
+import one_by_one
+import tiny_encoders
+import tiny_models
+
+ROOT = Path(__file__).parents[1]
+COUNT = 33
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A task with what builds a model for it, rows that it can score, and an oracle that says what comes out for each of them.
+
+    `varied` is the input that the contract puts odd texts into, as the cells that `cell` makes of them.
+    """
+
+    task: str
+    build: Callable[[Path], Path]
+    rows: Callable[[], Sequence[Row]]
+    varied: str
+    oracle: Callable[[Path, Sequence[Row]], Sequence[Mapping[str, Any]]]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    cell: Callable[[str], Any] = str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.variant}".strip()
+
+
+def some(texts: Sequence[str], source: str, reach: int) -> list[str]:
+    """Return the texts and further parts of a source, of many lengths, as many as a case has rows."""
+    return [*texts, *(source[7 * i : 7 * i + 3 + 11 * i % reach] for i in range(COUNT - len(texts)))]
+
+
+TEXTS = some(tiny_encoders.TEXTS, " ".join(tiny_encoders.SENTENCES), 80)
+LONG = [" ".join((TEXTS * 2)[i : i + 1 + i % 9]) for i in range(COUNT)]
+PROMPTS = some([each for each in tiny_models.TEXTS if each.strip()], "; ".join(tiny_models.CORPUS), 30)
+LABELS = ("politics", "sports", "the weather", "science")
+NEW = {"max_new_tokens": 5}
+
+
+def of(name: str, cells: Sequence[Any], **others: Any) -> Callable[[], list[Row]]:
+    """Return rows that differ in one input."""
+    return lambda: [{name: each, **others} for each in cells]
+
+
+def encoder(auto_class: str, *, family: str = "bert", **config: Any) -> Callable[[Path], Path]:
+    """Return what builds a tiny encoder."""
+    return lambda folder: tiny_encoders.build(folder, auto_class, family=family, **config)
+
+
+def causal(family: str, **given: Any) -> Callable[[Path], Path]:
+    """Return what builds a tiny model that continues texts."""
+    return lambda folder: tiny_models.tiny_causal(folder, family=family, **given)
+
+
+def tapas(folder: Path) -> Path:
+    """Build a tiny TAPAS."""
+    folder.mkdir(exist_ok=True)
+    return tiny_encoders.build_tapas(folder)
+
+
+def keypad(folder: Path) -> Path:
+    """Lay out the trained keypad model as a logged model."""
+    folder.mkdir(exist_ok=True)
+    (folder / "model").symlink_to(ROOT / ".cache" / "models" / "keypad")
+    return folder
+
+
+def recordings() -> list[Row]:
+    """Return recordings of all rates, formats and channel counts."""
+    return [{"audio": file.read_bytes()} for file in sorted((ROOT / ".cache" / "keypad" / "recordings").iterdir())[:COUNT]]
+
+
+def sound(text: str) -> bytes:
+    """Return a recording that takes about as many bytes as a text."""
+    return bad_media.good_audio(len(text) / 32_000)
+
+
+def message(text: str) -> str:
+    """Return a conversation with one message."""
+    return json.dumps([{"role": "user", "content": text}])
+
+
+def masked(text: str) -> str:
+    """Return a text with a mask in it."""
+    return f"{text[:9]} [MASK] {text[9:]}"[:1_000_000]
+
+
+def questions() -> list[Row]:
+    """Return questions with contexts, also with such as are read in several windows."""
+    asked = ("Where was Marie Curie born?", "Who barked at the postman?", "12", "🙂?", "What?")
+    return [{"question": asked[i % len(asked)], "context": each} for i, each in enumerate([*TEXTS[5:], *LONG[-5:]])]
+
+
+def tables() -> list[Row]:
+    """Return questions about tables, also about one that is too long."""
+    table = {"name": ["cat", "dog", "Marie Curie", "🙂"], "age": ["3", "4", "66", ""], "born in": ["Paris", "London", "Warsaw", "1969"]}
+    given = [json.dumps(each) for each in (table, {name: column * 20 for name, column in table.items()}, {"a": ["1"]})]
+    return [{"query": text[:40], "table": given[i % 3]} for i, text in enumerate(TEXTS)]
+
+
+def labelled() -> list[Row]:
+    """Return texts that have labels of their own, one or several."""
+    return [{"text": text, "candidate_labels": list(LABELS[: 1 + i % 4])} for i, text in enumerate(TEXTS)]
+
+
+CLASSIFIER = "AutoModelForSequenceClassification"
+VERDICTS = ("contradiction", "neutral", "entailment")
+NLI = {"id2label": dict(enumerate(VERDICTS)), "label2id": {name: i for i, name in enumerate(VERDICTS)}}
+STRIDE = {"truncation": "stride"}
+T5 = {**NEW, "max_input_length": 64}  # which has no end of its own
+
+CASES = (
+    Case("automatic-speech-recognition", keypad, recordings, "audio", one_by_one.transcripts, cell=sound),
+    Case("feature-extraction", encoder("AutoModel"), of("text", TEXTS), "text", one_by_one.embeddings),
+    Case(
+        "feature-extraction",
+        encoder("AutoModel"),
+        of("text", LONG),
+        "text",
+        one_by_one.strided_embeddings,
+        {**STRIDE, "token_embeddings": True},
+        variant="stride",
+    ),
+    Case("feature-extraction", encoder("AutoModel", family="roberta"), of("text", TEXTS), "text", one_by_one.embeddings, variant="roberta"),
+    Case("feature-extraction", encoder("AutoModel", family="gpt2"), of("text", TEXTS), "text", one_by_one.embeddings, variant="gpt2"),
+    Case(
+        "fill-mask", encoder("AutoModelForMaskedLM"), of("text", [masked(each) for each in TEXTS]), "text", one_by_one.fillings, cell=masked
+    ),
+    Case(
+        "llm/v1/chat",
+        causal("llama", chat_template=tiny_models.CHAT_TEMPLATE),
+        of("messages", [message(each) for each in PROMPTS]),
+        "messages",
+        partial(one_by_one.continuations, **NEW),
+        NEW,
+        cell=message,
+    ),
+    Case("llm/v1/completions", causal("llama"), of("prompt", PROMPTS), "prompt", partial(one_by_one.continuations, **NEW), NEW),
+    Case("llm/v1/embeddings", encoder("AutoModel"), of("input", TEXTS), "input", one_by_one.counted_embeddings),
+    Case("question-answering", encoder("AutoModelForQuestionAnswering"), questions, "context", one_by_one.answers),
+    Case("summarization", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
+    Case("table-question-answering", tapas, tables, "query", one_by_one.table_answers),
+    Case("text-classification", encoder(CLASSIFIER, num_labels=3), of("text", TEXTS), "text", one_by_one.labels),
+    Case(
+        "text-classification",
+        encoder(CLASSIFIER, num_labels=3),
+        of("text", LONG),
+        "text",
+        one_by_one.strided_labels,
+        STRIDE,
+        variant="stride",
+    ),
+    Case("text-classification", encoder(CLASSIFIER, family="gpt2"), of("text", TEXTS), "text", one_by_one.labels, variant="gpt2"),
+    Case(
+        "text-classification",
+        encoder(CLASSIFIER, family="roberta"),
+        of("text_pair", TEXTS, text=TEXTS[1]),
+        "text_pair",
+        one_by_one.labels,
+        variant="roberta pairs",
+    ),
+    Case("text-generation", causal("gpt2"), of("text", PROMPTS), "text", partial(one_by_one.continuations, **NEW), NEW),
+    Case("text2text-generation", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
+    Case("token-classification", encoder("AutoModelForTokenClassification", num_labels=5), of("text", TEXTS), "text", one_by_one.entities),
+    Case("translation", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
+    Case("zero-shot-classification", encoder(CLASSIFIER, **NLI), labelled, "text", one_by_one.zero_shot),
+    Case(
+        "zero-shot-classification",
+        encoder(CLASSIFIER, **NLI),
+        of("text", LONG, candidate_labels=list(LABELS)),
+        "text",
+        one_by_one.strided_zero_shot,
+        STRIDE,
+        variant="stride",
+    ),
+)
