@@ -137,6 +137,55 @@ def test_every_request_has_its_answer_as_openai_gives_it(spark: SparkSession, ch
     assert report.target["jsonl"] == str(folder / "answers.jsonl")
 
 
+def test_the_same_conversations_in_a_table_get_the_same_texts(spark: SparkSession, chat: tuple[Path, RunReport], tmp_path: Path) -> None:
+    folder, _ = chat
+    rows = [(i, f"{i}-b", [{"role": "user", "content": text}]) for i, text in enumerate(SAID)]
+    make_table(spark, "conversations", rows, "id INT, part STRING, messages ARRAY<STRUCT<role: STRING, content: STRING>>")
+    source = {"table": "conversations", "keys": ["id", "part"], "columns": {"messages": "messages"}}
+    target = {"path": str(tmp_path / "scored"), "jsonl": str(tmp_path / "new" / "answers.jsonl")}
+    model = {"uri": str(folder / "logged"), "options": {"max_tokens": 6}}
+    run(spark, run_of(folder, source=source, target=target, model=model))
+    of_table, of_file = read(Path(target["jsonl"])), read(folder / "answers.jsonl")
+    assert list(of_table) == [json.dumps({"id": i, "part": f"{i}-b"}, separators=(",", ":")) for i in range(len(SAID))]
+    for i, line in enumerate(of_table.values()):
+        one, other = body_as(ChatCompletion, line), body_as(ChatCompletion, of_file[f"r{i}"])
+        assert one.choices == other.choices and one.usage == other.usage
+
+
+def test_completions_are_answered_as_openai_does(spark: SparkSession, tmp_path: Path) -> None:
+    write_model(tiny_models.tiny_causal(tmp_path) / "model", tmp_path / "logged", task="llm/v1/completions")
+    bodies = [{"model": "m", "prompt": [SAID[1]], "max_tokens": 4}, {"prompt": SAID[1], "max_tokens": 4}, {"prompt": list(SAID)}]
+    ask(tmp_path / "requests.jsonl", "/v1/completions", bodies)
+    run(spark, run_of(tmp_path))
+    lines = read(tmp_path / "answers.jsonl")
+    one, other = (body_as(Completion, lines[key]) for key in ("r0", "r1"))
+    assert one.choices == other.choices and (one.model, other.model) == ("m", "logged")
+    assert lines["r2"].error is not None and lines["r2"].error.code == "unsupported_parameter"
+
+
+def test_embeddings_are_answered_as_openai_does(spark: SparkSession, tmp_path: Path) -> None:
+    write_model(tiny_encoders.build(tmp_path, "AutoModel") / "model", tmp_path / "logged", task="llm/v1/embeddings")
+    bodies: list[dict[str, Any]] = [{"model": "m", "input": text} for text in tiny_encoders.SENTENCES]
+    bodies += [{"input": [tiny_encoders.SENTENCES[0]], "dimensions": 8}, {"input": "text", "encoding_format": "base64"}]
+    ask(tmp_path / "requests.jsonl", "/v1/embeddings", bodies)
+    run(spark, run_of(tmp_path))
+    lines = read(tmp_path / "answers.jsonl")
+    found = {key: body_as(CreateEmbeddingResponse, each) for key, each in lines.items() if key != "r7"}
+    table = {row["custom_id"]: row for row in spark.read.format("delta").load(str(tmp_path / "scored")).collect()}
+    for key, body in found.items():
+        assert body.data[0].embedding == pytest.approx(table[key]["prediction"]["embedding"], rel=1e-6)
+    assert (len(found["r0"].data[0].embedding), len(found["r6"].data[0].embedding)) == (32, 8)
+    assert lines["r7"].error is not None and "encoding_format" in lines["r7"].error.message
+
+
+def test_past_the_error_budget_no_file_is_written(spark: SparkSession, chat: tuple[Path, RunReport], tmp_path: Path) -> None:
+    ask(tmp_path / "requests.jsonl", "/v1/chat/completions", [said("x", logprobs=True)])
+    model, file = {"uri": str(chat[0] / "logged")}, tmp_path / "answers.jsonl"
+    with pytest.raises(BudgetExceeded, match="input/unsupported_parameter"):
+        run(spark, run_of(tmp_path, model=model, rows={"max_failed_share": 0.5}))
+    assert not file.exists()
+
+
 def test_a_response_names_the_model_as_asked_or_else_as_logged(chat: tuple[Path, RunReport]) -> None:
     lines = read(chat[0] / "answers.jsonl")
     assert [body_as(ChatCompletion, lines[key]).model for key in ("r0", "r4")] == ["asked", "logged"]
@@ -180,25 +229,10 @@ def test_a_rerun_with_nothing_due_leaves_the_file_alone_and_brings_a_missing_one
     assert sorted(each.name for each in folder.iterdir()) == ["answers.jsonl", "logged", "model", "requests.jsonl", "scored"]
 
 
-def test_the_same_conversations_in_a_table_get_the_same_texts(spark: SparkSession, chat: tuple[Path, RunReport]) -> None:
-    folder, _ = chat
-    rows = [(i, f"{i}-b", [{"role": "user", "content": text}]) for i, text in enumerate(SAID)]
-    make_table(spark, "conversations", rows, "id INT, part STRING, messages ARRAY<STRUCT<role: STRING, content: STRING>>")
-    source = {"table": "conversations", "keys": ["id", "part"], "columns": {"messages": "messages"}}
-    target = {"path": str(folder / "of_table" / "scored"), "jsonl": str(folder / "of_table" / "answers.jsonl")}
-    model = {"uri": str(folder / "logged"), "options": {"max_tokens": 6}}
-    run(spark, run_of(folder, source=source, target=target, model=model))
-    of_table, of_file = read(Path(target["jsonl"])), read(folder / "answers.jsonl")
-    assert list(of_table) == [json.dumps({"id": i, "part": f"{i}-b"}, separators=(",", ":")) for i in range(len(SAID))]
-    for i, line in enumerate(of_table.values()):
-        one, other = body_as(ChatCompletion, line), body_as(ChatCompletion, of_file[f"r{i}"])
-        assert one.choices == other.choices and one.usage == other.usage
-
-
-def test_only_answers_to_this_source_are_written(spark: SparkSession, chat: tuple[Path, RunReport]) -> None:
+def test_only_answers_to_this_source_are_written(spark: SparkSession, chat: tuple[Path, RunReport], tmp_path: Path) -> None:
     folder, _ = chat
     source = {"path": str(folder / "requests.jsonl"), "format": "openai", "where": "custom_id < 'r2'"}
-    target = {"path": str(folder / "scored"), "jsonl": str(folder / "some" / "of them.jsonl")}
+    target = {"path": str(folder / "scored"), "jsonl": str(tmp_path / "some" / "of them.jsonl")}
     assert run(spark, run_of(folder, source=source, target=target)).status == "nothing_due"
     some, whole = read(Path(target["jsonl"])), read(folder / "answers.jsonl")
     assert some == {key: whole[key] for key in ("elsewhere", "r0", "r1")}
@@ -218,40 +252,6 @@ def test_the_page_about_batch_files_shows_what_is_so() -> None:
     assert failed.error is not None and vars(failed.error) == {"code": caught.value.code, "message": caught.value.message}
     for endpoint in (endpoints.CHAT, endpoints.COMPLETIONS, endpoints.EMBEDDINGS):
         assert f"| `{endpoint.url}` | `{endpoint.content}`" in page
-
-
-def test_completions_are_answered_as_openai_does(spark: SparkSession, tmp_path: Path) -> None:
-    write_model(tiny_models.tiny_causal(tmp_path) / "model", tmp_path / "logged", task="llm/v1/completions")
-    bodies = [{"model": "m", "prompt": [SAID[1]], "max_tokens": 4}, {"prompt": SAID[1], "max_tokens": 4}, {"prompt": list(SAID)}]
-    ask(tmp_path / "requests.jsonl", "/v1/completions", bodies)
-    run(spark, run_of(tmp_path))
-    lines = read(tmp_path / "answers.jsonl")
-    one, other = (body_as(Completion, lines[key]) for key in ("r0", "r1"))
-    assert one.choices == other.choices and (one.model, other.model) == ("m", "logged")
-    assert lines["r2"].error is not None and lines["r2"].error.code == "unsupported_parameter"
-
-
-def test_embeddings_are_answered_as_openai_does(spark: SparkSession, tmp_path: Path) -> None:
-    write_model(tiny_encoders.build(tmp_path, "AutoModel") / "model", tmp_path / "logged", task="llm/v1/embeddings")
-    bodies: list[dict[str, Any]] = [{"model": "m", "input": text} for text in tiny_encoders.SENTENCES]
-    bodies += [{"input": [tiny_encoders.SENTENCES[0]], "dimensions": 8}, {"input": "text", "encoding_format": "base64"}]
-    ask(tmp_path / "requests.jsonl", "/v1/embeddings", bodies)
-    run(spark, run_of(tmp_path))
-    lines = read(tmp_path / "answers.jsonl")
-    found = {key: body_as(CreateEmbeddingResponse, each) for key, each in lines.items() if key != "r7"}
-    table = {row["custom_id"]: row for row in spark.read.format("delta").load(str(tmp_path / "scored")).collect()}
-    for key, body in found.items():
-        assert body.data[0].embedding == pytest.approx(table[key]["prediction"]["embedding"], rel=1e-6)
-    assert (len(found["r0"].data[0].embedding), len(found["r6"].data[0].embedding)) == (32, 8)
-    assert lines["r7"].error is not None and "encoding_format" in lines["r7"].error.message
-
-
-def test_past_the_error_budget_no_file_is_written(spark: SparkSession, chat: tuple[Path, RunReport], tmp_path: Path) -> None:
-    ask(tmp_path / "requests.jsonl", "/v1/chat/completions", [said("x", logprobs=True)])
-    model, file = {"uri": str(chat[0] / "logged")}, tmp_path / "answers.jsonl"
-    with pytest.raises(BudgetExceeded, match="input/unsupported_parameter"):
-        run(spark, run_of(tmp_path, model=model, rows={"max_failed_share": 0.5}))
-    assert not file.exists()
 
 
 def test_a_custom_id_with_two_bodies_is_refused(spark: SparkSession, chat: tuple[Path, RunReport], tmp_path: Path) -> None:

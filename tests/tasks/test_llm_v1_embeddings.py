@@ -54,7 +54,7 @@ def test_a_request_s_dimensions_are_its_own_whatever_shares_its_batch(artifact: 
             alone = tiny.scored(TASK, artifact, row, normalize=normalize, dimensions=size or 16)[0].prediction
             assert prediction is not None and alone is not None
             assert len(prediction["embedding"]) == (size or 16)
-            assert prediction["embedding"] == pytest.approx(alone["embedding"], abs=1e-5)
+            assert prediction["embedding"] == pytest.approx(alone["embedding"], abs=1e-4)
 
 
 def test_a_response_names_the_model_as_its_request_does(artifact: Path) -> None:
