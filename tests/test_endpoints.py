@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sparkcoil import endpoints, tasks
+from sparkcoil import endpoints, generation, tasks
 from sparkcoil.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, Endpoint
 from sparkcoil.errors import RowError
 
@@ -102,8 +102,9 @@ def test_a_neutral_value_is_passed_over_and_another_is_not(endpoint: Endpoint, n
         ("tools", [], [{"type": "function", "function": {"name": "secret"}}]),
         ("functions", [], [{"name": "secret"}]),
         ("function_call", "none", {"name": "secret"}),
-        ("response_format", {"type": "text"}, {"type": "json_object"}),
-        ("response_format", {"type": "text"}, {"type": "json_schema", "json_schema": {"name": "secret", "schema": {}}}),
+        ("response_format", {"type": "text"}, {"type": "grammar"}),
+        ("response_format", {"type": "text"}, {"type": "json_schema", "json_schema": {"name": "secret"}}),
+        ("response_format", {"type": "text"}, "json_object"),
         ("top_logprobs", 0, 2),
         ("modalities", ["text"], ["text", "audio"]),
         ("parallel_tool_calls", True, None),
@@ -270,3 +271,17 @@ def test_the_options_of_a_request_go_before_those_of_the_run() -> None:
     options = task.options(max_new_tokens=100, temperature=1.0, stop=["x"])
     request, _ = task.read({"request": body_of(CHAT, max_completion_tokens=3, temperature=0, stop=[])}, options)
     assert (request.options.new_tokens(), request.options.samples(), request.options.stop) == (3, False, ())
+
+
+@pytest.mark.parametrize(
+    ("form", "schema"),
+    [
+        ({"type": "json_object"}, {"type": "object"}),
+        ({"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": {"type": "array"}}}, {"type": "array"}),
+    ],
+    ids=str,
+)
+def test_a_response_format_is_the_response_schema_of_its_row(form: dict[str, Any], schema: dict[str, Any]) -> None:
+    assert asked(CHAT, response_format=form) == {"response_schema": schema}
+    options = tasks.load("llm/v1/chat").options()
+    assert generation.options_for(asked(CHAT, response_format=form), options).response_schema == schema

@@ -141,6 +141,19 @@ def one_text(name: str, value: Any) -> Mapping[str, Any]:
     return {name: text}
 
 
+def form(name: str, value: Any) -> Mapping[str, Any]:
+    """Return the response schema of a format: any object, or what a JSON Schema says; nothing for plain text."""
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    described = value.get("json_schema") if kind == "json_schema" else None
+    if kind == "json_object":
+        return {"response_schema": {"type": "object"}}
+    if isinstance(described, Mapping) and isinstance(described.get("schema"), Mapping):
+        return {"response_schema": described["schema"]}
+    if kind != "text":
+        raise unsupported(name, ", other than as text, json_object, or json_schema with a schema")
+    return {}
+
+
 def messages(name: str, value: Any) -> Mapping[str, Any]:
     """Return a conversation in which every content is a text; what else is wrong with it the task says."""
     if not isinstance(value, list):
@@ -189,7 +202,7 @@ CHAT = Endpoint(
         **GENERATION,
         "messages": messages,
         "max_completion_tokens": most_tokens,
-        "response_format": only({"type": "text"}),
+        "response_format": form,
         "top_logprobs": only(0),
         "modalities": only(["text"]),
         **dict.fromkeys(("tools", "functions"), only([])),

@@ -149,8 +149,8 @@ def type_of(schema: Any, root: JsonSchema, depth: int) -> str:
             f"{field_name(name, schema['properties'])}: {type_of(each, root, depth - 1)}" for name, each in schema["properties"].items()
         ]
         return f"STRUCT<{', '.join(fields)}>"
-    if kinds == {"object"} and isinstance(schema.get("additionalProperties"), Mapping):
-        return f"MAP<STRING, {type_of(schema['additionalProperties'], root, depth - 1)}>"
+    if kinds == {"object"}:
+        return f"MAP<STRING, {type_of(schema.get('additionalProperties'), root, depth - 1)}>"
     if kinds == {"array"}:
         return f"ARRAY<{type_of(schema.get('items'), root, depth - 1)}>"
     if kinds == {"integer", "number"}:

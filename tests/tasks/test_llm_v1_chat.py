@@ -141,3 +141,11 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
 
 def test_the_task_is_found_by_its_name() -> None:
     assert tasks.load("llm/v1/chat") is TASK
+
+
+def test_a_row_that_asks_for_json_fails_alone_where_the_answer_is_none(artifact: Path) -> None:
+    body = {"messages": [{"role": "user", "content": "an array"}], "max_tokens": NEW}
+    asking = {**body, "response_format": {"type": "json_object"}}
+    free, held = scored(TASK, artifact, [{"request": json.dumps(each).encode()} for each in (body, asking)])
+    assert free.error is None
+    assert held.error is not None and (held.error.stage, held.error.code) == ("output", "not_json")
