@@ -36,6 +36,7 @@ setup(
         "media": ["av>=12"],
         "test": [
             "pytest>=8",
+            "pytest-xdist",
             "hypothesis",
             "chispa",
             "deltalake",

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+
+FETCH_JARS = """
+from sparkcoil import session
+if "spark.jars" not in session.delta_jars(session.delta_folder()):
+    session.start_session().stop()
+"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -18,14 +25,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def examples() -> Path:
+def alone() -> FileLock:
+    """A lock for what only one of several processes of tests may do at a time."""
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    return FileLock(ROOT / ".cache" / "tests.lock")
+
+
+@pytest.fixture(scope="session")
+def examples(alone: FileLock) -> Path:
     """The folder with the example data and models, made once and kept until the scripts that make them change."""
-    subprocess.run([ROOT / "scripts" / "make_examples"], check=True, cwd=ROOT)
+    with alone:
+        subprocess.run([ROOT / "scripts" / "make_examples"], check=True, cwd=ROOT)
     return ROOT / ".cache"
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def jars(alone: FileLock) -> None:
+    """Delta's jars on this disk, which the first session fetches."""
+    with alone:
+        subprocess.run([sys.executable, "-c", FETCH_JARS], check=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="session")
+def home(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for this session's MLflow store and warehouse, which jobs started by tests share."""
     folder = tmp_path_factory.mktemp("home")
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
