@@ -49,7 +49,7 @@ TEXTS = some(tiny_encoders.TEXTS, " ".join(tiny_encoders.SENTENCES), 80)
 LONG = [" ".join((TEXTS * 2)[i : i + 1 + i % 9]) for i in range(COUNT)]
 PROMPTS = some([each for each in tiny_models.TEXTS if each.strip()], "; ".join(tiny_models.CORPUS), 30)
 LABELS = ("politics", "sports", "the weather", "science")
-NEW = {"max_new_tokens": 5}
+NEW = {"max_new_tokens": 16}
 
 
 def of(name: str, cells: Sequence[Any], **others: Any) -> Callable[[], list[Row]]:

@@ -126,6 +126,11 @@ def test_null_fails_and_odd_texts_are_scored_or_failed_alone_for_every_batch_siz
     assert list(differences([together[0][0], together[-1][0]], [loaded.expected[1], loaded.expected[2]])) == []
 
 
+def test_a_blank_text_that_can_be_scored_has_a_warning(loaded: Loaded) -> None:
+    rows = [row for row in map(loaded.odd, ODD) if str(row[loaded.case.varied]).strip() == ""]
+    assert {each.warnings for each in loaded.score(rows, 7)[0] if each.error is None} <= {("blank_input",)}
+
+
 @pytest.mark.parametrize("loaded", [case for case in CASES if not case.variant], ids=str, indirect=True)
 def test_a_megabyte_of_text_leaves_its_neighbours_alone(loaded: Loaded) -> None:
     first, odd, last = loaded.score([loaded.rows[1], loaded.odd(MEGABYTE), loaded.rows[2]], 512)[0]

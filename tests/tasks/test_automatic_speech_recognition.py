@@ -1,4 +1,4 @@
-"""Transcripts held against the native pipeline's, row by row, for every batch size, without Spark."""
+"""Word times held against the native pipeline's, and recordings that cannot be transcribed, without Spark."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,6 @@ from bad_media import good_audio
 from sparkcoil import engines
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Placement
-from sparkcoil.errors import RowError
 from sparkcoil.scoring import Record, Scoring
 from sparkcoil.tasks.automatic_speech_recognition import TASK, SpeechRecognitionOptions
 
@@ -25,14 +24,8 @@ def artifact(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(examples: Path) -> list[Path]:
-    """A hundred recordings of all rates, formats and channel counts."""
-    return sorted((examples / "keypad" / "recordings").iterdir())[:100]
-
-
-@pytest.fixture(scope="module")
-def expected(examples: Path, files: list[Path]) -> list[str]:
-    """What the native pipeline hears in each file by itself."""
-    return oracle.transcripts(examples / "models" / "keypad", files)
+    """Recordings of all rates, formats and channel counts."""
+    return sorted((examples / "keypad" / "recordings").iterdir())[:10]
 
 
 def heard(artifact: Path, cells: Sequence[bytes], *, rows: int, options: SpeechRecognitionOptions | None = None) -> list[Record]:
@@ -41,23 +34,11 @@ def heard(artifact: Path, cells: Sequence[bytes], *, rows: int, options: SpeechR
     return Scoring(TASK, engine, options, Budget(engine.budget.size, rows)).score([{"audio": cell} for cell in cells])[0]
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 64])
-def test_equals_the_native_pipeline_for_every_batch_size(artifact: Path, files: list[Path], expected: list[str], rows: int) -> None:
-    records = heard(artifact, [file.read_bytes() for file in files], rows=rows)
-    assert [each.prediction["text"] for each in records if each.prediction] == expected
-
-
-@pytest.mark.parametrize("count", range(1, 15))
-def test_equals_the_native_pipeline_for_every_remainder(artifact: Path, files: list[Path], expected: list[str], count: int) -> None:
-    records = heard(artifact, [file.read_bytes() for file in files[:count]], rows=7)
-    assert [each.prediction["text"] for each in records if each.prediction] == expected[:count]
-
-
 def test_word_times_equal_the_native_pipelines(artifact: Path, examples: Path, files: list[Path]) -> None:
     options = SpeechRecognitionOptions(return_timestamps="word")
-    records = heard(artifact, [file.read_bytes() for file in files[:10]], rows=4, options=options)
+    records = heard(artifact, [file.read_bytes() for file in files], rows=4, options=options)
     native = oracle.recognizer(examples / "models" / "keypad")
-    for record, file in zip(records, files[:10], strict=True):
+    for record, file in zip(records, files, strict=True):
         chunks = native(oracle.waveform(file), return_timestamps="word")["chunks"]
         assert record.prediction is not None
         words = [(word["word"], word["start"], word["end"]) for word in record.prediction["words"]]
@@ -86,8 +67,3 @@ def test_a_recording_over_the_limit_is_failed(artifact: Path) -> None:
     record = heard(artifact, [good_audio(3.0)], rows=1, options=SpeechRecognitionOptions(max_seconds=2.0))[0]
     assert record.error is not None
     assert record.error.code == "audio_too_long"
-
-
-def test_null_is_failed() -> None:
-    with pytest.raises(RowError, match="audio is NULL"):
-        TASK.read({"audio": None}, SpeechRecognitionOptions())

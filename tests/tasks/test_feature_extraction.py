@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import one_by_one
 import pytest
 import tiny_encoders as tiny
 import torch
@@ -20,6 +21,7 @@ from sparkcoil.scoring import Record
 from sparkcoil.tasks.feature_extraction import TASK, EmbeddingOptions
 
 MODULES = "sentence_transformers.models"
+LONG = " ".join(tiny.TEXTS)
 
 
 @pytest.fixture(scope="module", params=["bert", "roberta"])
@@ -61,17 +63,6 @@ def vectors(artifact: Path, texts: Sequence[str] = tiny.TEXTS, **given: Any) -> 
 
 def unit(table: np.ndarray) -> np.ndarray:
     return table / np.linalg.norm(table, axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("batch", [1, 2, 7, 32])
-def test_a_vector_is_the_mean_of_the_native_tokens_for_every_batch_size(artifact: Path, native: list[np.ndarray], batch: int) -> None:
-    assert vectors(artifact, batch=batch) == pytest.approx(np.array([each.mean(axis=0) for each in native]), abs=1e-4)
-
-
-@pytest.mark.parametrize("count", range(1, 8))
-def test_a_vector_is_the_mean_for_every_remainder(artifact: Path, native: list[np.ndarray], count: int) -> None:
-    found = vectors(artifact, tiny.TEXTS[:count], batch=7)
-    assert found == pytest.approx(np.array([each.mean(axis=0) for each in native[:count]]), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -157,21 +148,14 @@ def test_the_encoder_of_an_encoder_decoder_is_what_embeds(tmp_path: Path) -> Non
 
 
 def test_long_texts_are_cut_with_a_warning_or_failed(artifact: Path) -> None:
-    assert embedded(artifact, [tiny.MEGABYTE])[0].warnings == ("truncated",)
-    error = embedded(artifact, [tiny.MEGABYTE], truncation="fail")[0].error
+    assert embedded(artifact, [LONG])[0].warnings == ("truncated",)
+    error = embedded(artifact, [LONG], truncation="fail")[0].error
     assert error is not None and (error.stage, error.code) == ("input", "too_long")
 
 
 def test_cutting_on_the_left_keeps_the_end(artifact: Path) -> None:
     long, end = "cat " * 200 + " Paris" * 70, "London " + " Paris" * 70
     assert len(np.unique(np.round(vectors(artifact, [long, end], truncation="truncate_left"), 4), axis=0)) == 1
-
-
-def test_blank_texts_are_scored_with_a_warning_and_null_is_failed(artifact: Path) -> None:
-    blank, null, text = embedded(artifact, [" ", None, "cat"])
-    assert blank.warnings == ("blank_input",) and blank.prediction is not None
-    assert null.error is not None and null.error.code == "null_input"
-    assert text.warnings == ()
 
 
 def test_a_text_that_gives_no_tokens_is_failed_alone(tmp_path: Path) -> None:
@@ -198,3 +182,52 @@ def test_vectors_that_are_not_finite_fail_the_row(artifact: Path) -> None:
     torch.nn.init.constant_(engine.model.encoder.layer[-1].output.LayerNorm.bias, float("nan"))
     (embedding,) = engine.forward(engine.prepare([Request("cat", EmbeddingOptions())]))
     assert engine.facts["finished"]([embedding])[0].code == "non_finite"
+
+
+def long_vectors(artifact: Path, **given: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return a long text's vector, and the vectors of its tokens."""
+    (record,) = embedded(artifact, [LONG], truncation="stride", token_embeddings=True, **given)
+    assert record.prediction is not None and record.warnings == ()
+    return record.prediction["embedding"], record.prediction["token_embeddings"]
+
+
+def test_a_text_read_by_strides_has_a_vector_for_each_of_its_tokens(artifact: Path) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(artifact / "model")
+    assert len(long_vectors(artifact)[1]) == len(tokenizer(LONG)["input_ids"])
+
+
+@pytest.mark.parametrize(("pooling", "pool"), [("mean", np.mean), ("max", np.max)])
+def test_a_text_read_by_strides_is_pooled_over_all_its_tokens(artifact: Path, pooling: str, pool: Any) -> None:
+    vector, tokens = long_vectors(artifact, pooling=pooling)
+    assert vector == pytest.approx(pool(tokens, axis=0), abs=1e-5)
+
+
+@pytest.mark.parametrize(("pooling", "place"), [("cls", 0), ("last", -1)])
+def test_windows_with_a_vector_of_their_own_count_by_their_tokens(tmp_path: Path, pooling: str, place: int) -> None:
+    artifact = tiny.build(tmp_path, "AutoModel")
+    read = list(one_by_one.Strides(artifact, "AutoModel").windows(LONG))
+    expected = np.average([hidden[place] for hidden, _ in read], axis=0, weights=[own.sum() for _, own in read])
+    assert long_vectors(artifact, pooling=pooling)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_layers_and_normalising_come_after_the_windows_are_put_together(described: Path) -> None:
+    describe(described, ["Transformer", "Pooling", "Dense", "Normalize"], {"pooling_mode": "mean"})
+    weight = torch.randn(4, 32)
+    folder = described / "model" / "2_Dense"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"activation_function": "torch.nn.modules.activation.Tanh"}')
+    save_file({"linear.weight": weight}, folder / "model.safetensors")
+    vector, tokens = long_vectors(described, dimensions=3)
+    expected = np.tanh(np.mean(tokens, axis=0) @ weight.numpy().T)[:3]
+    assert vector == pytest.approx(expected / np.linalg.norm(expected), abs=1e-4)
+
+
+def test_a_text_that_the_model_reads_whole_has_the_same_vector_with_strides(described: Path) -> None:
+    assert np.array_equal(vectors(described, tiny.TEXTS, truncation="stride"), vectors(described, tiny.TEXTS))
+
+
+def test_a_tokenizer_that_knows_no_offsets_is_refused_where_texts_are_read_by_strides(tmp_path: Path) -> None:
+    tiny.build(tmp_path, "AutoModel")
+    tiny.slow_tokenizer(tmp_path)
+    with pytest.raises(ModelError, match="expected a fast tokenizer"):
+        embedded(tmp_path, ["a"], truncation="stride")

@@ -1,4 +1,4 @@
-"""Candidates held against the native pipeline's, row by row, for every batch size, without Spark."""
+"""Candidates held against the native pipeline's, row by row, without Spark."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +14,7 @@ from sparkcoil.errors import ModelError
 from sparkcoil.scoring import Record
 from sparkcoil.tasks.fill_mask import TASK, FillMaskOptions
 
+LONG = " ".join(tiny.TEXTS)
 TARGETS = ("cat", "dog", "Paris", "unheard-of")
 
 
@@ -52,22 +53,6 @@ def assert_equal(records: Sequence[Record], expected: Sequence[list[dict[str, An
         assert {name: record.prediction[name] for name in ours[0]} == ours[0]
 
 
-@pytest.fixture(scope="module")
-def expected(artifact: Path, texts: list[str]) -> list[list[dict[str, Any]]]:
-    return native(artifact, texts)
-
-
-@pytest.mark.parametrize("batch", [1, 2, 7, 32])
-def test_equals_the_native_pipeline_for_every_batch_size(artifact: Path, texts: list[str], expected: list, batch: int) -> None:
-    assert len({each[0]["token_str"] for each in expected}) > 2
-    assert_equal(score(artifact, texts, batch=batch), expected)
-
-
-@pytest.mark.parametrize("count", range(1, 8))
-def test_equals_the_native_pipeline_for_every_remainder(artifact: Path, texts: list[str], expected: list, count: int) -> None:
-    assert_equal(score(artifact, texts[:count], batch=7), expected[:count])
-
-
 def test_top_k_keeps_the_best(artifact: Path, texts: list[str]) -> None:
     assert_equal(score(artifact, texts[:3], top_k=2), native(artifact, texts[:3], top_k=2))
 
@@ -95,10 +80,10 @@ def test_a_text_without_a_mask_is_failed_alone(artifact: Path, mask: str) -> Non
 
 
 def test_a_long_text_is_cut_with_a_warning_and_fails_where_that_takes_its_mask(artifact: Path, mask: str) -> None:
-    early, late = score(artifact, [f"a {mask} {tiny.MEGABYTE}", f"{tiny.MEGABYTE} {mask}"])
+    early, late = score(artifact, [f"a {mask} {LONG}", f"{LONG} {mask}"])
     assert early.warnings == ("truncated",) and early.prediction is not None
     assert late.error is not None and late.error.code == "no_mask"
-    assert score(artifact, [f"{tiny.MEGABYTE} {mask}"], truncation="truncate_left")[0].error is None
+    assert score(artifact, [f"{LONG} {mask}"], truncation="truncate_left")[0].error is None
 
 
 def test_a_template_may_hold_the_mask(artifact: Path, mask: str) -> None:

@@ -66,3 +66,9 @@ def test_rows_without_input_and_null_are_failed(artifact: Path) -> None:
     missing, null = tiny.scored(TASK, artifact, [{}, {"input": None}])
     assert missing.error is not None and missing.error.code == "null_input"
     assert null.error is not None and null.error.code == "null_input"
+
+
+def test_all_tokens_of_a_text_read_by_strides_are_counted_once(artifact: Path) -> None:
+    long = " ".join(tiny.TEXTS)
+    (record,) = tiny.scored(TASK, artifact, tiny.cells("input", [long]), truncation="stride")
+    assert (record.prediction or {})["prompt_tokens"] == len(tiny.bert_tokenizer()(long)["input_ids"])

@@ -35,20 +35,13 @@ def continued(artifact: Path, prompts: list[str], **settings: Any) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("batch", [1, 2, 7, 32])
-def test_equals_one_row_at_a_time_for_every_batch_size(artifact: Path, batch: int) -> None:
+def test_texts_counts_and_reasons_equal_one_row_at_a_time(artifact: Path) -> None:
     tokens = native(artifact, TEXTS, max_new_tokens=NEW)
-    predicted = predictions(TASK, artifact, TEXTS, batch=batch, max_new_tokens=NEW)
+    predicted = predictions(TASK, artifact, TEXTS, max_new_tokens=NEW)
     assert [each["text"] for each in predicted] == continued(artifact, list(TEXTS), max_new_tokens=NEW)
     assert [each["completion_tokens"] for each in predicted] == [len(each) for each in tokens]
     ends = (1, *ENDS[artifact.name])
     assert [each["finish_reason"] for each in predicted] == ["stop" if each[-1] in ends else "length" for each in tokens]
-
-
-@pytest.mark.parametrize("count", range(1, 10))
-def test_equals_one_row_at_a_time_for_every_remainder(gpt2: Path, count: int) -> None:
-    predicted = predictions(TASK, gpt2, TEXTS[:count], batch=4, max_new_tokens=6)
-    assert [each["text"] for each in predicted] == continued(gpt2, list(TEXTS[:count]), max_new_tokens=6)
 
 
 def test_equals_the_native_pipeline(artifact: Path) -> None:

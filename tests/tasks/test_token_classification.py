@@ -1,4 +1,4 @@
-"""Entities held against the native pipeline's, row by row, for every strategy and batch size, without Spark."""
+"""Entities held against the native pipeline's, row by row, for every strategy, without Spark."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,21 +64,6 @@ def test_equals_the_native_pipeline_on_long_texts(artifact: Path, strategy: str,
     assert_equal(score(artifact, LONG, aggregation_strategy=strategy, stride=stride), expected, LONG)
 
 
-@pytest.fixture(scope="module")
-def expected(artifact: Path) -> list[list[dict[str, Any]]]:
-    return native(artifact, tiny.TEXTS, aggregation_strategy="simple")
-
-
-@pytest.mark.parametrize("batch", [1, 2, 7, 32])
-def test_equals_the_native_pipeline_for_every_batch_size(artifact: Path, expected: list, batch: int) -> None:
-    assert_equal(score(artifact, tiny.TEXTS, batch=batch), expected, tiny.TEXTS)
-
-
-@pytest.mark.parametrize("count", range(1, 8))
-def test_equals_the_native_pipeline_for_every_remainder(artifact: Path, expected: list, count: int) -> None:
-    assert_equal(score(artifact, tiny.TEXTS[:count], batch=7), expected[:count], tiny.TEXTS[:count])
-
-
 def test_ignored_labels_are_an_option(artifact: Path) -> None:
     expected = native(artifact, tiny.TEXTS, aggregation_strategy="simple", ignore_labels=["PER", "MISC"])
     assert_equal(score(artifact, tiny.TEXTS, ignore_labels=("PER", "MISC")), expected, tiny.TEXTS)
@@ -91,10 +76,10 @@ def test_tokens_of_two_windows_are_given_once(artifact: Path) -> None:
     assert max(places.count(each) for each in places if each[0] < each[1]) == 1
 
 
-def test_a_text_of_a_megabyte_is_read_to_its_end(artifact: Path) -> None:
-    record = score(artifact, [tiny.MEGABYTE], batch=512, ignore_labels=())[0]
+def test_a_long_text_is_read_to_its_end(artifact: Path) -> None:
+    record = score(artifact, [LONG[2]], ignore_labels=())[0]
     assert record.prediction is not None
-    assert record.prediction["entities"][-1]["end"] >= len(tiny.MEGABYTE) - 1
+    assert record.prediction["entities"][-1]["end"] >= len(LONG[2]) - 1
 
 
 def test_a_text_without_entities_has_an_empty_list(artifact: Path) -> None:
@@ -137,3 +122,9 @@ def test_a_label_that_begins_an_entity_ends_the_one_before() -> None:
 
 def test_the_alias_names_the_same_task() -> None:
     assert tasks.load("ner") is TASK
+
+
+def test_a_long_text_is_failed_alone_where_the_option_says_so(artifact: Path) -> None:
+    failed, fine = score(artifact, [LONG[0], "cat"], truncation="fail")
+    assert failed.error is not None and (failed.error.stage, failed.error.code) == ("input", "too_long")
+    assert fine.prediction is not None

@@ -1,4 +1,4 @@
-"""Scores of labels held against the native pipeline's, row by row, for every batch size, without Spark."""
+"""Scores of labels held against the native pipeline's, row by row, without Spark."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +12,12 @@ from pydantic import ValidationError
 
 from sparkcoil import engines
 from sparkcoil.engines import Placement
+from sparkcoil.engines.entailment import Pair, Verdict
 from sparkcoil.errors import RowError
 from sparkcoil.scoring import Record
-from sparkcoil.tasks.zero_shot_classification import TASK, ZeroShotClassificationOptions, labels_of
+from sparkcoil.tasks.zero_shot_classification import TASK, ZeroShotClassificationOptions, labels_of, write
 
+LONG = " ".join(tiny.TEXTS)
 LABELS = ("politics", "sports", "the weather in New York", "science")
 
 
@@ -44,22 +46,6 @@ def assert_equal(records: Sequence[Record], expected: Sequence[dict[str, Any]]) 
         assert (record.prediction["label"], record.prediction["score"]) == (ours[0]["label"], ours[0]["score"])
 
 
-@pytest.fixture(scope="module")
-def expected(artifact: Path) -> list[dict[str, Any]]:
-    return native(artifact)
-
-
-@pytest.mark.parametrize("batch", [1, 2, 7, 32])
-def test_equals_the_native_pipeline_for_every_batch_size(artifact: Path, expected: list, batch: int) -> None:
-    assert len({each["labels"][0] for each in expected}) > 1
-    assert_equal(score(artifact, batch=batch), expected)
-
-
-@pytest.mark.parametrize("count", range(1, 8))
-def test_equals_the_native_pipeline_for_every_remainder(artifact: Path, expected: list, count: int) -> None:
-    assert_equal(score(artifact, tiny.TEXTS[:count], batch=7), expected[:count])
-
-
 def test_equals_the_native_pipeline_where_several_labels_may_hold(artifact: Path) -> None:
     assert_equal(score(artifact, multi_label=True), native(artifact, multi_label=True))
 
@@ -80,15 +66,13 @@ def test_equals_the_native_pipeline_where_entailment_is_the_first_label(tmp_path
 
 
 def test_a_long_text_is_cut_like_the_native_pipelines_and_keeps_its_labels(artifact: Path) -> None:
-    texts = [" ".join(tiny.TEXTS)]
-    (record,) = score(artifact, texts)
-    assert_equal([record], native(artifact, texts))
+    (record,) = score(artifact, [LONG])
+    assert_equal([record], native(artifact, [LONG]))
     assert record.warnings == ("truncated",)
 
 
-def test_a_text_of_a_megabyte_is_scored_or_failed_as_the_option_says(artifact: Path) -> None:
-    assert score(artifact, [tiny.MEGABYTE], candidate_labels=["a"])[0].error is None
-    error = score(artifact, [tiny.MEGABYTE], candidate_labels=["a"], truncation="fail")[0].error
+def test_a_long_text_is_failed_where_the_option_says_so(artifact: Path) -> None:
+    error = score(artifact, [LONG], candidate_labels=["a"], truncation="fail")[0].error
     assert error is not None and error.code == "too_long"
 
 
@@ -118,12 +102,6 @@ def test_labels_with_braces_stay_text(artifact: Path) -> None:
     assert {each["label"] for each in (record.prediction or {})["scores"]} == {"{0.__class__}", "{}"}
 
 
-def test_blank_texts_are_scored_with_a_warning_and_null_is_failed(artifact: Path) -> None:
-    blank, null = score(artifact, ["", None])
-    assert blank.warnings == ("blank_input",) and blank.prediction is not None
-    assert null.error is not None and null.error.code == "null_input"
-
-
 def test_a_template_without_a_place_for_the_label_is_refused() -> None:
     with pytest.raises(ValidationError, match="expected a place for the label"):
         ZeroShotClassificationOptions(hypothesis_template="no place")
@@ -138,3 +116,29 @@ def test_logits_that_are_not_finite_fail_the_row(artifact: Path) -> None:
     engine = engines.load("entailment", artifact, ZeroShotClassificationOptions(), Placement("cpu", "auto"))
     torch.nn.init.constant_(list(engine.model.classifier.parameters())[-1], float("nan"))
     assert engine.forward(engine.prepare([("cat", ["a"])])[0].parts)[0].code == "non_finite"
+
+
+def test_a_label_that_stands_by_itself_gets_its_highest_score_in_any_window() -> None:
+    pairs = [Pair(label, {}, tokens, 2) for label in ("a", "b") for tokens in (500, 1)]
+    verdicts = [Verdict(pair, entailment, 0.0) for pair, entailment in zip(pairs, (-9.0, 9.0, 0.0, -9.0), strict=True)]
+    (several,) = write([verdicts], {}, ZeroShotClassificationOptions(multi_label=True))
+    assert [(each["label"], round(each["score"], 3)) for each in several["scores"]] == [("a", 1.0), ("b", 0.5)]
+    (competing,) = write([verdicts], {}, ZeroShotClassificationOptions())
+    assert competing["label"] == "b"
+
+
+def test_every_label_is_asked_about_the_same_windows(artifact: Path) -> None:
+    options = ZeroShotClassificationOptions(truncation="stride")
+    engine = engines.load("entailment", artifact, options, Placement("cpu", "auto"))
+    (row,) = engine.prepare([(LONG, ["a", "the weather in New York"])])
+    owned = [(part.features.tokens, part.features.windows) for part in row.parts]
+    assert len(owned) > 4
+    assert owned[: len(owned) // 2] == owned[len(owned) // 2 :]
+    assert row.warnings == ()
+
+
+def test_a_label_that_leaves_windows_no_room_to_move_on_fails_a_long_text_alone(artifact: Path) -> None:
+    rows = [{"text": text.encode(), "candidate_labels": label} for text in ("cat", LONG) for label in (b"a", b"a " * 30)]
+    records = tiny.scored(TASK, artifact, rows, truncation="stride", stride=40)
+    assert [each.error and each.error.code for each in records][:3] == [None, None, None]
+    assert records[3].error is not None and records[3].error.code == "too_long"

@@ -31,12 +31,10 @@ class TextClassificationOptions(Options):
 
 
 def read(row: Row, options: TextClassificationOptions) -> tuple[str | tuple[str, str], tuple[str, ...]]:
-    """Return the text, or the pair of texts where `text_pair` is given, with a warning for a blank text."""
-    text = decode_text(row["text"], "text")
-    warnings = () if text.strip() else ("blank_input",)
-    if "text_pair" not in row:
-        return text, warnings
-    return (text, decode_text(row["text_pair"], "text_pair")), warnings
+    """Return the text, or the pair of texts where `text_pair` is given, with a warning where one of them is blank."""
+    texts = [decode_text(row[name], name) for name in ("text", "text_pair") if name in row]
+    warnings = () if all(text.strip() for text in texts) else ("blank_input",)
+    return (texts[0] if len(texts) == 1 else (texts[0], texts[1])), warnings
 
 
 def write(logits: Sequence[Any], facts: Facts, options: TextClassificationOptions) -> list[Prediction | RowError]:
