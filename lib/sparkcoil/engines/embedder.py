@@ -108,10 +108,8 @@ def pooled(hidden: torch.Tensor, windows: Sequence[Window], pooling: str) -> tor
     if pooling == "cls":
         return hidden[:, 0]
     if pooling == "last":
-        return hidden[torch.arange(len(hidden), device=hidden.device), [each.length - 1 for each in windows]]
-    begins, ends = (
-        torch.tensor(bounds, device=hidden.device)[:, None] for bounds in zip(*((w.begin, w.end) for w in windows), strict=True)
-    )
+        return hidden[torch.arange(len(hidden)), [each.length - 1 for each in windows]]
+    begins, ends = (torch.tensor([[getattr(each, name)] for each in windows], device=hidden.device) for name in ("begin", "end"))
     places = torch.arange(hidden.shape[1], device=hidden.device)[None, :]
     others = ((places < begins) | (places >= ends))[:, :, None]
     if pooling == "max":

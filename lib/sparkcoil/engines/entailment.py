@@ -53,7 +53,7 @@ class Entailment(Encoder):
         asked = [(text, [known[label] for label in labels]) for text, labels in items]
         # Where a hypothesis alone is too long, no cut of the text would help, and the tokenizer would raise for the whole window.
         fits = [all(each.tokens < room for each in hypotheses) for _, hypotheses in asked]
-        pairs: list[Text] = [(text, each.text) for (text, known), fit in zip(asked, fits, strict=True) if fit for each in known]
+        pairs: list[Text] = [(text, each.text) for (text, hypotheses), fit in zip(asked, fits, strict=True) if fit for each in hypotheses]
         cut = iter(self.cut(pairs, "only_first"))
         return [
             self._row(text, hypotheses, [next(cut) for _ in hypotheses])
