@@ -70,6 +70,15 @@ def spark(home: Path) -> Iterator["SparkSession"]:  # noqa: F821
     session.stop()
 
 
+@pytest.fixture
+def server() -> Iterator["Server"]:  # noqa: F821
+    """A server on loopback that nothing may call."""
+    import canary
+
+    with canary.listening() as found:
+        yield found
+
+
 @pytest.fixture(scope="session")
 def text_model(examples: Path, home: Path) -> str:
     """The URI of the trained docstring classifier, by its alias."""

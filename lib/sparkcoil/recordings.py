@@ -196,12 +196,15 @@ def from_base64(text: bytes) -> bytes | None:
 
 def waveform(cell: Any, rate: Any) -> Waveform:
     """Return samples with their rate; raises RowError where one of both is not as it should be."""
-    samples = np.asarray(cell if hasattr(cell, "dtype") else [np.nan if each is None else each for each in cell])
+    try:
+        samples = np.asarray(cell if hasattr(cell, "dtype") else [np.nan if each is None else each for each in cell])
+    except (TypeError, ValueError):
+        samples = np.empty((1, 1))
     if samples.size and (samples.ndim != 1 or samples.dtype.kind != "f"):
         fail("audio_type", "expected an array of floating point numbers in one dimension")
     if not is_given(rate):
         fail("no_sampling_rate", "samples need their rate: a `sampling_rate` beside them, or the option of that name")
-    if rate != int(rate):
+    if not float(rate).is_integer():
         fail("audio_rate", "the sampling rate is no whole number")
     with np.errstate(over="ignore"):
         return Waveform(samples.astype(np.float32), int(rate))

@@ -63,24 +63,21 @@ def in_memory(content: bytes) -> Iterator[BinaryIO]:
 def asked(request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], bytearray]:
     """Return the child's answer, trying once more in a fresh one: what ended it may have been left over from another recording."""
     within = math.ceil(LEAST_SECONDS + SECONDS_SHARE * request["max_seconds"])
-    for last in (False, True):
-        child = own_child()
-        try:
-            answer, payload = child.ask({**request, "within": within}, file)
-        except EOFError:
-            if last:
-                raise child.failure() from None
-        else:
-            if "code" in answer:
-                raise RowError("input", answer["code"], answer["message"], retryable=answer["retryable"])
-            return answer, payload
-    raise AssertionError
+    try:
+        answer, payload = own_child().ask({**request, "within": within}, file)
+    except RowError as error:
+        if error.code == "decoder_timeout":
+            raise
+        answer, payload = own_child().ask({**request, "within": within}, file)
+    if "code" in answer:
+        raise RowError("input", answer["code"], answer["message"], retryable=answer["retryable"])
+    return answer, payload
 
 
 def own_child() -> "Child":
     """Return the thread's child, started where there is none that lives."""
     child: Child | None = getattr(_own, "child", None)
-    if child is None or child.owner != os.getpid() or not child.lives():
+    if child is None or child.owner != os.getpid() or child.ended:
         _own.child = child = Child()
     return child
 
@@ -90,7 +87,7 @@ class Child:
 
     def __init__(self) -> None:
         """Start it and wait until it is ready; raises EnvironmentError_ where it cannot be."""
-        self.owner = os.getpid()
+        self.owner, self.ended = os.getpid(), False
         self._ours, theirs = socket.socketpair()
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         environment = {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -115,17 +112,14 @@ class Child:
             self._ours.close()
             self._process.wait()
 
-    def lives(self) -> bool:
-        """Whether it can still be asked."""
-        return self._process.poll() is None
-
     def ask(self, request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], bytearray]:
-        """Return the answer with the bytes that go with it; raises EOFError where the child has ended."""
+        """Return the answer with the bytes that go with it; raises RowError where the child has ended instead."""
         try:
             socket.send_fds(self._ours, [json.dumps(request).encode()], [file.fileno()])
             return self._answer()
-        except ConnectionError:
-            raise EOFError from None
+        except (ConnectionError, EOFError):
+            self.ended = True
+            raise self._failure() from None
 
     def _answer(self) -> tuple[Mapping[str, Any], bytearray]:
         size, payload_size = (int.from_bytes(self._received(8), "big") for _ in range(2))
@@ -141,8 +135,7 @@ class Child:
             rest = rest[count:]
         return content
 
-    def failure(self) -> RowError:
-        """Return the failure of the row on which it has ended."""
+    def _failure(self) -> RowError:
         if self._process.wait() == -signal.SIGALRM:
             return RowError("input", "decoder_timeout", "decoding took too long and was ended")
         return RowError("input", "decoder_crashed", "the decoder crashed on this recording")

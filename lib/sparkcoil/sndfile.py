@@ -14,6 +14,7 @@ from sparkcoil.containers import fail
 
 READABLE = ("WAV", "AIFF", "AU", "FLAC", "Ogg", "MP3")
 
+PREROLL_SECONDS = 1
 _BLOCK_FRAMES = 65_536
 _FRAMES_UNKNOWN = 2**63 - 1
 
@@ -50,14 +51,20 @@ class SndFile:
 
     def _first(self, first: int, block: npt.NDArray[np.float32]) -> int:
         """Fill the block from a frame on; where none comes there, find out by reading up to it how far the recording goes."""
+        # A frame of MP3 needs bits of those before it.
+        before = max(0, first - PREROLL_SECONDS * self.rate) if self._kind == "MP3" else first
         try:
-            self.position = self._sound.seek(first) if first else 0
-            if (count := self._read(block)) or not first:
+            self.position = self._sound.seek(before) if before else 0
+            if (count := self._read_from(first, block)) or not first:
                 return count
         except sf.SoundFileError:
             pass
         self._sound.close()
         self._sound, self.position, self.broken = _opened(self._file, self._kind), 0, False
+        return self._read_from(first, block)
+
+    def _read_from(self, first: int, block: npt.NDArray[np.float32]) -> int:
+        """Read up to a frame, then fill the block."""
         while self.position < first and self._read(block[: first - self.position]):
             pass
         return self._read(block)
