@@ -1,9 +1,9 @@
-"""Writes what is made from the code: docs/run-file.md, docs/tasks.md, docs/models.md, and the table of tasks in README.md."""
+"""Writes what is made from the code: docs/run-file.md, docs/tasks.md, docs/models.md, docs/recordings.md, and the table of tasks in README.md."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from pages import models, run_file, tasks
+from pages import models, recordings, run_file, tasks
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- tasks: made by ./scripts/make_docs -->", "<!-- end of tasks -->"
@@ -16,6 +16,7 @@ def pages() -> Mapping[Path, str]:
         ROOT / "docs" / "run-file.md": run_file.page(),
         ROOT / "docs" / "tasks.md": tasks.page(),
         ROOT / "docs" / "models.md": models.page(),
+        ROOT / "docs" / "recordings.md": recordings.page(),
         readme: with_table(readme.read_text(encoding="utf-8"), tasks.readme_table()),
     }
 

@@ -1,4 +1,4 @@
-"""Each form of a recording through Spark: samples and structs cross as they are, files as paths, others by Spark's readers."""
+"""Each form of a recording through Spark: samples and structs as they are, files as paths, those of object stores by Spark."""
 
 import base64
 from collections.abc import Mapping

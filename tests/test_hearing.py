@@ -1,7 +1,7 @@
 """Recordings are decoded when their batch is about to run, ahead of the model, and held no longer than that."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,9 @@ class Loudness:
     def expect(self, batch: Sequence[Prepared]) -> None:
         self.ear.expect(batch)
 
+    def spent(self) -> Mapping[str, float]:
+        return self.ear.spent()
+
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
         heard = self.ear.hear(batch)
         self.batches.append(len(batch))
@@ -91,6 +94,14 @@ def test_no_more_is_decoded_at_once_than_two_batches_hold() -> None:
     assert (engine.decoded, engine.batches) == (40, [4] * 10)
     assert 4 * RATE <= engine.most <= 8 * RATE
     assert engine.held == 0
+
+
+def test_what_hearing_took_is_told_beside_what_the_model_took() -> None:
+    engine = Loudness()
+    _, stats = Scoring(TASK, engine, HearingOptions(), engine.budget).score([{"audio": cell} for cell in tones(4)])
+    assert {"decode", "features", "wait", "forward"} <= set(stats.seconds)
+    assert stats.seconds["wait"] <= stats.seconds["forward"]
+    assert engine.spent() == {}
 
 
 def test_preparing_decodes_nothing() -> None:

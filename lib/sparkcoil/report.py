@@ -129,7 +129,8 @@ def throughput(windows: Sequence[Mapping[str, Any]], cleared: Cleared, seconds: 
         return {}
     rows, units = total(windows, "rows"), total(windows, "units")
     computed = total(windows, "computed")
-    stages = {name: round(sum(w["seconds"].get(name, 0.0) for w in windows), 3) for name in ("read", "prepare", "forward", "write")}
+    names = dict.fromkeys(["read", "prepare", "forward", "write", *(name for w in windows for name in w["seconds"])])
+    stages = {name: round(sum(w["seconds"].get(name, 0.0) for w in windows), 3) for name in names}
     return {
         "rows_per_second": round(rows / seconds, 2),
         "unit": windows[0]["unit"],

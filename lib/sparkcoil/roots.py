@@ -2,7 +2,8 @@
 
 A path that cannot be opened is RowError("input", code, message):
 
-path_invalid        a relative path, one with `..` or NUL in it, a URI of another host, text that is not UTF-8, or no path at all
+invalid_encoding    text that is not UTF-8
+path_invalid        a relative path, one with `..` or NUL in it, a URI of another host, or no path at all
 path_outside_roots  a path that does not lie under a declared root, or leads out of it by a link
 url_refused         http(s), or any other scheme that no declared root has: it is never opened
 file_missing        no such file, or, in an object store, none that Spark has found under the root

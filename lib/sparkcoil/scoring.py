@@ -95,9 +95,11 @@ class Scoring:
         def forward(rows: Sequence[Prepared | Parts]) -> list[Any]:
             inputs = [part for row in rows for part in (row.parts if isinstance(row, Parts) else (row,))]
             lengths = [each.length for each in inputs]
-            expect = self.engine.expect if isinstance(self.engine, Expecting) else None
+            ahead = self.engine if isinstance(self.engine, Expecting) else None
+            expect = ahead.expect if ahead else None
             outcome = batching.run(inputs, lengths, self.engine.forward, self.budget, exact=self.engine.exact_lengths, expect=expect)
             self.budget = outcome.budget
+            stats.seconds.update(ahead.spent() if ahead else {})
             stats.forwards += outcome.tally.forwards
             stats.computed += outcome.tally.computed
             stats.useful += outcome.tally.useful

@@ -55,9 +55,14 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Expecting(Protocol):
-    """An engine that works ahead: it is told of the batches to come while there is time to get their inputs ready."""
+    """An engine that works ahead: it is told of the batches to come while there is time to get their inputs ready.
+
+    `spent` gives the seconds by stage that this took since it was asked last, beside those of the model.
+    """
 
     def expect(self, batch: Sequence[Prepared]) -> None: ...
+
+    def spent(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """CTC speech models such as wav2vec2 and HuBERT: transcribed in batches by length, long recordings in chunks that overlap."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,10 @@ class Ctc:
     def expect(self, batch: Sequence[Prepared]) -> None:
         """Start to hear what a batch to come will need."""
         self.ear.expect(batch)
+
+    def spent(self) -> Mapping[str, float]:
+        """Return what hearing took."""
+        return self.ear.spent()
 
     def _cut(self, sound: Sound, seconds: float) -> Prepared | Parts | RowError:
         samples, chunking = self.ear.length(seconds), self.chunking

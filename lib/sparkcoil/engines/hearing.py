@@ -4,8 +4,11 @@ Threads decode and make features for a batch while the model is at work on the o
 """
 
 import math
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +53,8 @@ class Ear:
         self._extract = extract
         self._threads: ThreadPoolExecutor | None = None
         self._coming: dict[Clip, Future[Heard | RowError]] = {}
+        self._seconds: dict[str, float] = {}
+        self._counting = threading.Lock()
 
     def durations(self, sounds: Sequence[Sound]) -> list[float | RowError]:
         """Return the duration of each recording in seconds, or the row's failure, by headers alone."""
@@ -68,12 +73,30 @@ class Ear:
     def hear(self, batch: Sequence[Prepared]) -> list[Heard | RowError]:
         """Return what each clip of a batch is as features, or why it cannot be heard, which is its row's failure alone."""
         self.expect(batch)
-        return [self._coming.pop(each.features).result() for each in batch]
+        with self._timed("wait"):
+            return [self._coming.pop(each.features).result() for each in batch]
+
+    def spent(self) -> Mapping[str, float]:
+        """Return the seconds since last asked that threads took to decode and to make features, and that the model waited for them."""
+        with self._counting:
+            seconds, self._seconds = self._seconds, {}
+        return seconds
 
     def _heard(self, clip: Clip) -> Heard:
-        recording = clip.sound.samples(self.rate, clip.start, clip.seconds)
-        features = self._extract(recording.samples) if recording.samples.size else None
+        with self._timed("decode"):
+            recording = clip.sound.samples(self.rate, clip.start, clip.seconds)
+        with self._timed("features"):
+            features = self._extract(recording.samples) if recording.samples.size else None
         return Heard(features, len(recording.samples), recording.seconds, recording.warnings)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

@@ -1,0 +1,82 @@
+"""docs/recordings.md: how recordings arrive, which are read, where files may lie, and why one fails, from the modules that decide it."""
+
+import re
+from collections.abc import Iterator
+from types import ModuleType
+
+from sparkcoil import libav, media, recordings, roots, sandbox, sndfile
+
+BY_FFMPEG = ", ".join(sorted(libav.FORMATS))
+BY_LIBSNDFILE = ", ".join(sndfile.READABLE)
+CODE = re.compile(r"^([a-z0-9_]+)  +(.*(?:\n {10,}.*)*)", re.MULTILINE)
+
+HEAD = f"""\
+# Recordings
+
+<!-- Made from lib/sparkcoil/ by ./scripts/make_docs; do not edit. -->
+
+Every task that hears takes `audio` in each of these forms, with the same result:
+
+| form | column |
+|---|---|
+| an encoded file | `BINARY`, such as `content` of a `binaryFile` source |
+| a file by its path or URI | `STRING`: `/data/calls/a.wav`, `file:/data/calls/a.wav`, `s3a://bucket/calls/a.wav` |
+| a file in base64 | `STRING`, with or without `data:...;base64,` before it |
+| samples | `ARRAY<FLOAT>` or `ARRAY<DOUBLE>`; their rate is a column under `sampling_rate`, or the option of that name |
+| Hugging Face's audio column | `STRUCT<array, sampling_rate>`, or `STRUCT<bytes, path>` |
+
+Any sampling rate from {media.RATES[0]:,} to {media.RATES[-1]:,} Hz and up to {media.CHANNELS[-1]} channels are mixed to mono and brought to
+the model's rate. What a file is, its first bytes say, never its name: {BY_LIBSNDFILE} are read with `sparkcoil[audio]`;
+{BY_FFMPEG} also need PyAV, `sparkcoil[media]`.
+
+## Files that rows name
+
+A row opens nothing by itself: `source.roots` lists where files may lie, and without it no path is opened.
+
+```yaml
+source:
+  table: calls
+  keys: [id]
+  columns: {{audio: file}}
+  roots: [/data/calls, "s3a://bucket/calls"]
+```
+
+- A folder, such as `/data/calls`: executors see it under the same path, and each opens its rows' files itself, so that no bytes pass
+  through Spark. The true path must lie under a root and be a regular file; a link that leads out, `..`, a pipe or a device is a failed row.
+- A URI prefix of any file system that Hadoop is configured for, such as `s3a://bucket/calls`: Spark lists and reads what lies under it,
+  joins it to the rows by the exact path, and no executor's Python opens a connection. A cell, or a file that crosses so, has at most
+  {recordings.MAX_CELL_BYTES // 2**20} MiB.
+- http(s) and every other scheme are never opened. Read the files into a table first.
+
+With `format: binaryFile`, the source is a root by itself, and `columns: {{audio: content}}` sends paths to executors that see the files.
+
+A row's `input_hash` is that of the cell. Where that is a path, a file that changes under it does not make the row due again.
+
+## Long recordings
+
+Headers are read first; a recording is decoded when its batch is about to run, and of a long one only the part that the model hears at once,
+so that memory does not depend on its length. Recordings longer than `max_seconds` fail.
+
+## Why a recording fails
+
+Each is a failed row with `error.stage` `input`, and costs no other row anything: recordings are decoded in a process of their own, which
+holds nothing of the executor's environment, and is started anew where a decoder crashes.
+"""
+
+
+def page() -> str:
+    """Return the page about recordings."""
+    lines = [HEAD, "| `error.code` | |", "|---|---|"]
+    said: dict[str, list[str]] = {"audio_too_short": ["shorter than one frame of the model"]}
+    for module in (recordings, roots, media, sandbox):
+        for code, when in codes(module):
+            said.setdefault(code, []).append(when)
+    lines += [f"| `{code}` | {'; or '.join(each)} |" for code, each in sorted(said.items())]
+    warning = " ".join(str(media.__doc__).split("\n\n")[-1].split())
+    return "\n".join([*lines, "", "## Recordings that break off", "", warning, ""])
+
+
+def codes(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """Yield the codes that a module's docstring lists, each with what it says of them."""
+    for code, said in CODE.findall(str(module.__doc__)):
+        yield code, " ".join(said.split())
