@@ -1,4 +1,4 @@
-"""Writes what is made from the code: docs/run-file.md, docs/tasks.md, docs/models.md, docs/recordings.md, and the table of tasks in README.md."""
+"""Writes what is made from the code: the pages in docs/, and the table of tasks in README.md."""
 
 from collections.abc import Mapping
 from pathlib import Path
