@@ -1,22 +1,29 @@
-"""Writes what is made from the code: the pages in docs/, and the table of tasks in README.md."""
+"""Writes what is made from the code: the pages in docs/, and the table of tasks in README.md.
 
+
+python scripts/make_docs.py [WAREHOUSE]
+"""
+
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pages import models, recordings, run_file, tasks
+from pages import models, recordings, run_file, tasks, tutorials
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- tasks: made by ./scripts/make_docs -->", "<!-- end of tasks -->"
 
 
-def pages() -> Mapping[Path, str]:
-    """Return every page that is made, whole, by its path."""
-    readme = ROOT / "README.md"
+def pages(warehouse: Path | None = None) -> Mapping[Path, str]:
+    """Return every page that is made, whole, by its path; the tutorials' rows are a warehouse's, or else those that are shown."""
+    readme, shown = ROOT / "README.md", ROOT / "docs" / "tutorials.md"
+    results = tutorials.results_of(warehouse) if warehouse else tutorials.results_in(shown.read_text(encoding="utf-8"))
     return {
         ROOT / "docs" / "run-file.md": run_file.page(),
         ROOT / "docs" / "tasks.md": tasks.page(),
         ROOT / "docs" / "models.md": models.page(),
         ROOT / "docs" / "recordings.md": recordings.page(),
+        shown: tutorials.page(results),
         readme: with_table(readme.read_text(encoding="utf-8"), tasks.readme_table()),
     }
 
@@ -29,5 +36,5 @@ def with_table(readme: str, table: str) -> str:
 
 
 if __name__ == "__main__":
-    for path, content in pages().items():
+    for path, content in pages(Path(sys.argv[1]) if sys.argv[1:] else None).items():
         path.write_text(content, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Makes the quickstart's two source tables from its data: `docstrings`, and `recordings` with each file's bytes as Spark reads them."""
+"""Makes source tables from the example data: the quickstart's `docstrings` and `recordings`, or those of the tutorials."""
 
 import argparse
 from pathlib import Path
@@ -21,13 +21,27 @@ def recordings(spark: SparkSession, data: Path) -> DataFrame:
     return named.join(spark.read.parquet(str(data / "keypad" / "labels.parquet")), "file")
 
 
+def quickstart(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
+    """Return the tables of the quickstart by name."""
+    return {"docstrings": docstrings(spark, data), "recordings": recordings(spark, data)}
+
+
+def tutorials(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
+    """Return the tables of the tutorials by name."""
+    return {path.stem: spark.read.parquet(str(path)) for path in sorted((data / "tutorials").glob("*.parquet"))}
+
+
+SETS = {each.__name__: each for each in (quickstart, tutorials)}
+
+
 def main() -> None:
-    """Write both tables, each as one commit, unless it is there already."""
+    """Write the tables of a set, each as one commit, unless it is there already."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="the folder that scripts/make_examples wrote into")
-    data = parser.parse_args().data
+    parser.add_argument("which", choices=SETS, nargs="?", default="quickstart")
+    arguments = parser.parse_args()
     spark = start_session(name="make tables")
-    for name, frame in {"docstrings": docstrings(spark, data), "recordings": recordings(spark, data)}.items():
+    for name, frame in SETS[arguments.which](spark, arguments.data).items():
         if not spark.catalog.tableExists(name):
             frame.write.format("delta").saveAsTable(name)
     spark.stop()

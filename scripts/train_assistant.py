@@ -99,7 +99,7 @@ def iter_batches(tokenizer: PreTrainedTokenizerFast) -> Iterator[dict[str, torch
 def exact_notes(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, orders: Path) -> float:
     """The share of held-out orders whose note is right to the letter."""
     rows = pq.read_table(orders).to_pylist()
-    prompts = [Order(**{name: row[name] for name in ("customer", "items", "status", "day")}).prompt for row in rows]
+    prompts = [Order(**{name: row[name] for name in ("customer", "items", "state", "day")}).prompt for row in rows]
     return share([note == row["note"] for note, row in zip(answers(model, tokenizer, prompts), rows, strict=True)])
 
 

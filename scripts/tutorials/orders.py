@@ -35,7 +35,7 @@ NOTES = {
     "delayed": "Dear {customer}, we are sorry: your {items} will not arrive before {day}.",
     "cancelled": "Dear {customer}, your order of {items} was cancelled on {day}. You pay nothing.",
 }
-PROMPT = "Customer: {customer}\nOrdered: {items}\nStatus: {status}, {day}\nNote:\n"
+PROMPT = "Customer: {customer}\nOrdered: {items}\nStatus: {state}, {day}\nNote:\n"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Order:
 
     customer: str
     items: str
-    status: str
+    state: str
     day: str
 
     @property
@@ -55,7 +55,7 @@ class Order:
     @property
     def note(self) -> str:
         """What the customer is told."""
-        return NOTES[self.status].format(**asdict(self))
+        return NOTES[self.state].format(**asdict(self))
 
 
 def draw_items(chance: random.Random) -> str:
@@ -68,7 +68,7 @@ def draw_items(chance: random.Random) -> str:
 def draw_order(chance: random.Random) -> Order:
     """One order."""
     customer = f"{chance.choice(TITLES)} {chance.choice(NAMES)}"
-    return Order(customer, draw_items(chance), status=chance.choice(list(NOTES)), day=chance.choice(DAYS))
+    return Order(customer, draw_items(chance), state=chance.choice(list(NOTES)), day=chance.choice(DAYS))
 
 
 def iter_orders(seed: int, *, held_out: bool) -> Iterator[Order]:

@@ -1,0 +1,229 @@
+"""docs/tutorials.md: a run file for each of the text tutorials of MLflow's guide to transformers, with what it made of real rows."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from deltalake import DeltaTable
+
+CONF = Path(__file__).parents[2] / "conf"
+SHOWN = 5
+Row = Mapping[str, Any]
+
+HEAD = """# Tutorials
+
+<!-- Made from conf/ and scripts/pages/tutorials.py by ./scripts/make_docs; do not edit. With a warehouse, such as
+./scripts/make_docs spark-warehouse, it shows the rows of the tables there; else those that are shown stay. -->
+
+[MLflow's guide to transformers](https://mlflow.org/docs/latest/ml/deep-learning/transformers/) has tutorials that end in a prediction or
+two. Here each ends in a table: a run file, two commands, and a prediction or an error for every row.
+
+```sh
+./scripts/make_tutorials   # draws the tables, trains three tiny models and an adapter in two minutes of CPU, and logs them
+```
+
+The models have about 200,000 parameters and do their jobs: the rows below are real, and training saw none of them. Any other model of the
+same task takes their place by `model.uri`. A run that is repeated scores what is new or has changed. For speech there is
+[conf/keypad-transcripts.yaml](../conf/keypad-transcripts.yaml), which the quickstart runs.
+"""
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """A run file with what is said of it, how its model is logged, and which columns of its table are shown under which heading.
+
+    `right` is the column with the text that is expected; `only` says which rows are shown.
+    """
+
+    title: str
+    text: str
+    log: str
+    conf: str
+    shown: Mapping[str, str]
+    right: str | None = None
+    only: Row = field(default_factory=dict)
+
+    @property
+    def run(self) -> Any:
+        """The run file as YAML has it."""
+        return yaml.safe_load(self.run_file)
+
+    @property
+    def run_file(self) -> str:
+        """The run file as it is written."""
+        return (CONF / f"{self.conf}.yaml").read_text(encoding="utf-8")
+
+
+TUTORIALS = (
+    Tutorial(
+        "Text generation with a prompt template",
+        """Every order gets a note to its customer: a template makes a prompt of four of its columns, and the model goes on from there.
+In the guide these are *Text Generation with Transformers* and *Prompt templating*; the template may also be logged with the model, by
+`--prompt-template`, and there may be more to it: [prompts](prompts.md).""",
+        ".cache/models/assistant --task text-generation --name order_notes",
+        "order-notes",
+        {"customer": "customer", "items": "items", "state": "state", "day": "day", "prediction.text": "prediction.text"},
+        right="note",
+    ),
+    Tutorial(
+        "Translation",
+        """Weather forecasts are translated into German; with `--set model.options.prefix=">>fra<< " --set target.table=forecasts_french`
+the same model gives French. In the guide this is *Translation with Transformers*; where transformers 5 has no pipeline for it any more,
+the task is still one here, and components logged one by one are scored as a whole model is.""",
+        ".cache/models/forecast_translator --task translation --name forecast_translator",
+        "translate-forecasts",
+        {"english": "english", "prediction.text": "prediction.text"},
+        right="german",
+    ),
+    Tutorial(
+        "Chat",
+        """Each row is a conversation, and its prediction the next answer, which may depend on any turn before: nothing is kept between
+rows, so that they can be scored in any order and on any machine. In the guide this is *Chat with Transformers*, the conversational
+pipeline; the model's own chat template writes the turns for the model.""",
+        ".cache/models/assistant --task llm/v1/chat --name support_chat",
+        "support-chat",
+        {"messages": "messages", "prediction.text": "prediction.text"},
+        right="reply",
+    ),
+    Tutorial(
+        "OpenAI-compatible chat",
+        """Each row is a request with its own `max_tokens`, `temperature`, `stop` and `seed`, and `prediction.response` the chat completion
+object that answers it. In the guide this is *Building and Serving an OpenAI-Compatible Chatbot*; here the requests are a table in place
+of a server's, and files of them are [OpenAI's batch files](openai-batch.md).""",
+        ".cache/models/assistant --task llm/v1/chat --name support_chat",
+        "support-chat-openai",
+        {
+            "messages": "messages",
+            "max_tokens": "max_tokens",
+            "temperature": "temperature",
+            "stop": "stop",
+            "choices[0].message.content": "prediction.response.choices.0.message.content",
+            "choices[0].finish_reason": "prediction.response.choices.0.finish_reason",
+            "usage.total_tokens": "prediction.response.usage.total_tokens",
+        },
+        right="reply",
+    ),
+    Tutorial(
+        "A fine-tuned classifier",
+        """A model trained on the docstrings of Python's standard library says which package a docstring belongs to, and scores them all.
+In the guide this is *Fine tuning a transformers Foundation Model*; `./scripts/quickstart` trains it, logs it and makes its table.""",
+        ".cache/models/docstring_topic --task text-classification --name docstring_topic",
+        "docstrings-topic",
+        {
+            "module": "module",
+            "qualname": "qualname",
+            "prediction.label": "prediction.label",
+            "prediction.score": "prediction.score",
+        },
+        only={"split": "held_out"},
+    ),
+    Tutorial(
+        "A LoRA adapter that writes SQL",
+        """Each row is a question with the columns of a table, and its prediction a query that can be run; the adapter has 37,000 parameters
+of its own. In the guide this is *Fine tuning LLMs efficiently using PEFT and MLflow*; the adapter is logged and scored with its base, as
+[models](models.md#adapters) says.""",
+        ".cache/models/sql_adapter --base .cache/models/assistant --task text-generation --name sql_writer",
+        "questions-to-sql",
+        {"schema": "schema", "question": "question", "prediction.text": "prediction.text"},
+        right="sql",
+    ),
+)
+
+
+def tutorial(conf: str) -> Tutorial:
+    """Return the tutorial of a run file."""
+    return next(each for each in TUTORIALS if each.conf == conf)
+
+
+def page(results: Mapping[str, str]) -> str:
+    """Return the page with the results of each tutorial by its run file's name."""
+    return "\n".join([HEAD, *(section(each, results.get(each.conf, "")) for each in TUTORIALS)])
+
+
+def section(tutorial: Tutorial, result: str) -> str:
+    """Return what the page says of one tutorial."""
+    return f"""## {tutorial.title}
+
+{tutorial.text}
+
+```sh
+python jobs/log_model.py {tutorial.log} --alias champion
+python jobs/score.py conf/{tutorial.conf}.yaml
+```
+
+[conf/{tutorial.conf}.yaml](../conf/{tutorial.conf}.yaml):
+
+```yaml
+{tutorial.run_file.strip()}
+```
+
+{begin(tutorial.conf)}
+
+{result}
+
+{END}
+"""
+
+
+END = "<!-- end of the rows -->"
+
+
+def begin(conf: str) -> str:
+    """Return the marker that stands before the rows of a run's table."""
+    return f"<!-- rows of {conf} -->"
+
+
+def results_in(written: str) -> dict[str, str]:
+    """Return the results that a page shows."""
+    return dict(re.findall(rf"<!-- rows of ([\w-]+) -->\n\n(.*?)\n\n{END}", written, re.DOTALL))
+
+
+def results_of(warehouse: Path) -> dict[str, str]:
+    """Return the results that the scored tables of a warehouse hold."""
+    tables = {each: warehouse / each.run["target"]["table"] for each in TUTORIALS}
+    return {each.conf: result(each, DeltaTable(str(path)).to_pyarrow_table().to_pylist()) for each, path in tables.items()}
+
+
+def result(tutorial: Tutorial, rows: Sequence[Row]) -> str:
+    """Return a scored table's first rows, and how many are right where that can be told."""
+    name, keys = tutorial.run["target"]["table"], tutorial.run["source"]["keys"]
+    said = f"`{name}` then has these rows among {len(rows)}"
+    if tutorial.right:
+        right = sum(is_right(tutorial, row) for row in rows)
+        said += f", of which {right} have exactly the text that is expected (`{tutorial.right}`)"
+    return f"{said}:\n\n{shown_rows(tutorial, sorted(rows, key=lambda row: [row[key] for key in keys]))}"
+
+
+def is_right(tutorial: Tutorial, row: Row) -> bool:
+    """Tell whether a row's prediction is the text that is expected."""
+    return row["prediction"] is not None and row["prediction"]["text"] == row[str(tutorial.right)]
+
+
+def shown_rows(tutorial: Tutorial, rows: Sequence[Row]) -> str:
+    """Return the first rows as a table."""
+    chosen = [row for row in rows if all(row[name] == value for name, value in tutorial.only.items())][:SHOWN]
+    head = [list(tutorial.shown), ["---"] * len(tutorial.shown)]
+    return "\n".join([*(f"| {' | '.join(each)} |" for each in head), *(line(tutorial, row) for row in chosen)])
+
+
+def line(tutorial: Tutorial, row: Row) -> str:
+    """Return a row as a line of a table."""
+    return f"| {' | '.join(cell(at(row, path)) for path in tutorial.shown.values())} |"
+
+
+def at(row: Any, path: str) -> Any:
+    """Return what lies in a row under a path of names and positions."""
+    for step in path.split("."):
+        row = row[int(step) if step.isdigit() else step]
+    return row
+
+
+def cell(value: Any) -> str:
+    """Return a value as a cell of a table; of messages what each role says."""
+    if isinstance(value, list):
+        return "<br>".join(cell(f"{each['role']}: {each['content']}") for each in value)
+    written = "" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+    return written.replace("|", r"\|").replace("\n", " ")

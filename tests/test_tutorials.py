@@ -1,0 +1,160 @@
+"""Every run file in conf/ does its job: its model is logged as docs/tutorials.md says, its run is the file as it stands."""
+
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkcoil import RunReport, load_config, log_model, run
+
+ROOT = Path(__file__).parents[1]
+ROWS = 100
+# The least share of rows whose prediction is the right one: well below what the training scripts print.
+FLOORS = {
+    "order-notes": ("text", "note", 0.9),
+    "translate-forecasts": ("text", "german", 0.9),
+    "support-chat": ("text", "reply", 0.9),
+    "support-chat-openai": ("text", "reply", 0.9),
+    "questions-to-sql": ("text", "sql", 0.9),
+    "docstrings-topic": ("label", "package", 0.4),
+    "keypad-transcripts": ("text", "keys", 0.8),
+}
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[None]:
+    """What the scripts import is there to be imported."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(ROOT / "scripts")
+        yield
+
+
+@pytest.fixture(scope="module")
+def page(scripts: None) -> Any:
+    """The module that writes docs/tutorials.md."""
+    from pages import tutorials
+
+    return tutorials
+
+
+@pytest.fixture(scope="module")
+def data(examples: Path) -> Path:
+    """The folder with the tutorials' data and models beside the other examples, made once like those."""
+    subprocess.run([ROOT / "scripts" / "make_examples", "tutorials"], check=True, cwd=ROOT)
+    return examples
+
+
+@pytest.fixture(scope="module")
+def models(data: Path, page: Any, home: Path, text_model: str, audio_model: str) -> None:
+    """Every tutorial's model, logged by the arguments that its page gives to jobs/log_model.py."""
+    for log in {each.log for each in page.TUTORIALS} - {page.tutorial("docstrings-topic").log}:
+        checkpoint, *options = shlex.split(log)
+        given = dict(zip(options[::2], options[1::2], strict=True))
+        base = {"base": ROOT / given["--base"]} if "--base" in given else {}
+        log_model(ROOT / checkpoint, task=given["--task"], name=given["--name"], alias="champion", **base)
+
+
+@pytest.fixture(scope="module")
+def tables(spark: SparkSession, scripts: None, data: Path) -> Iterator[None]:
+    """The first rows of the source tables, in a database of their own."""
+    import make_tables
+
+    spark.sql("CREATE DATABASE tutorials")
+    spark.catalog.setCurrentDatabase("tutorials")
+    for name, frame in {**make_tables.quickstart(spark, data), **make_tables.tutorials(spark, data)}.items():
+        few(frame).write.format("delta").saveAsTable(name)
+    yield
+    spark.catalog.setCurrentDatabase("default")
+
+
+def few(frame: DataFrame) -> DataFrame:
+    """Return a table's first rows, or some from all over it where rows have no numbers."""
+    return frame.where("id <= 100") if "id" in frame.columns else frame.orderBy(F.hash(*frame.drop("content").columns)).limit(ROWS)
+
+
+@pytest.fixture(scope="module")
+def scored(spark: SparkSession, tables: None, models: None) -> Mapping[str, tuple[RunReport, RunReport, list[Row]]]:
+    """Of every run file, what it reports when it is run and when it is run again, and its prediction table."""
+    found = {}
+    for name in FLOORS:
+        config = load_config(ROOT / "conf" / f"{name}.yaml")
+        reports = run(spark, config), run(spark, config)
+        rows = spark.table(str(config.target.table)).orderBy(*config.source.keys).collect()
+        found[name] = (*reports, [row.asDict(recursive=True) for row in rows])
+    return found
+
+
+def test_every_run_file_is_run_here() -> None:
+    assert {path.stem for path in (ROOT / "conf").glob("*.yaml")} == set(FLOORS)
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_every_row_is_scored_and_a_second_run_has_nothing_due(scored: Any, name: str) -> None:
+    first, second, rows = scored[name]
+    assert (first.status, first.rows["ok"], first.rows["failed"]) == ("done", len(rows), 0)
+    assert (second.status, second.rows["due"], second.rows["source"]) == ("nothing_due", 0, len(rows))
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_predictions_are_the_right_ones(scored: Any, name: str) -> None:
+    field, right, floor = FLOORS[name]
+    rows = scored[name][2]
+    assert sum(row["prediction"][field] == row[right] for row in rows) / len(rows) >= floor
+
+
+def test_queries_give_what_the_right_ones_give(scored: Any, scripts: None) -> None:
+    from tutorials.questions import result
+
+    rows = scored["questions-to-sql"][2]
+    same = [result(row["schema"], row["prediction"]["text"]) == result(row["schema"], row["sql"]) for row in rows]
+    assert sum(same) / len(rows) >= 0.9
+
+
+def test_options_of_a_request_hold_for_its_row_alone(scored: Any) -> None:
+    rows = scored["support-chat-openai"][2]
+    cut = [row for row in rows if row["max_tokens"] is not None]
+    assert {row["prediction"]["response"]["usage"]["completion_tokens"] - row["max_tokens"] for row in cut} == {0}
+    assert {row["prediction"]["response"]["choices"][0]["finish_reason"] for row in cut} == {"length"}
+    others = [row["prediction"] for row in rows if row["max_tokens"] is None]
+    assert {each["response"]["choices"][0]["finish_reason"] for each in others} == {"stop"}
+    assert len({len(each["text"]) for each in others}) > 5
+    assert not [row for row in rows if row["stop"] and row["stop"] in row["prediction"]["text"]]
+
+
+def test_an_answer_depends_on_the_turns_before_the_question(scored: Any) -> None:
+    answers: dict[str, set[str]] = {}
+    for row in scored["support-chat"][2]:
+        answers.setdefault(row["messages"][-1]["content"], set()).add(row["prediction"]["text"])
+    assert max(map(len, answers.values())) > 1
+
+
+def test_the_page_shows_rows_as_they_come_out(scored: Any, page: Any) -> None:
+    shown = (ROOT / "docs" / "tutorials.md").read_text(encoding="utf-8")
+    # What docstrings there are depends on the version of Python.
+    for tutorial in (each for each in page.TUTORIALS if each.right):
+        rows = scored[tutorial.conf][2][: page.SHOWN]
+        right = [row for row in rows if page.is_right(tutorial, row)]
+        assert [row for row in right if page.line(tutorial, row) not in shown] == []
+
+
+def test_the_page_shows_rows_of_every_tutorial(page: Any) -> None:
+    results = page.results_in((ROOT / "docs" / "tutorials.md").read_text(encoding="utf-8"))
+    assert {each.conf: results.get(each.conf, "").count("\n| ") for each in page.TUTORIALS} == {
+        each.conf: page.SHOWN + 2 for each in page.TUTORIALS
+    }
+
+
+def test_the_script_logs_every_model_as_the_page_does(page: Any) -> None:
+    script = (ROOT / "scripts" / "make_tutorials").read_text(encoding="utf-8")
+    for log in {each.log for each in page.TUTORIALS} - {page.tutorial("docstrings-topic").log}:
+        checkpoint, *options = shlex.split(log)
+        given = dict(zip(options[::2], options[1::2], strict=True))
+        line = next(line for line in script.splitlines() if line.startswith(f"log {Path(checkpoint).name} {given.pop('--name')} "))
+        assert dict(zip(*[iter(shlex.split(line)[3:])] * 2, strict=True)) == given
