@@ -1,6 +1,5 @@
 """Writes what is made from the code: the pages in docs/, and the table of tasks in README.md.
 
-
 python scripts/make_docs.py [WAREHOUSE]
 """
 
