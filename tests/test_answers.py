@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -269,6 +269,7 @@ def test_a_custom_id_with_two_bodies_is_refused(spark: SparkSession, chat: tuple
         ("logged", "expected the path of a file; .* is a folder"),
         ("requests.jsonl/answers.jsonl", "lies in source.path"),
         ("model/config.json/answers.jsonl", "cannot be written"),
+        ("nosuch://place/answers.jsonl", "cannot be written"),
     ],
 )
 def test_a_file_that_cannot_be_where_it_should_is_refused_before_anything_is_scored(
@@ -276,7 +277,7 @@ def test_a_file_that_cannot_be_where_it_should_is_refused_before_anything_is_sco
 ) -> None:
     folder, _ = chat
     with pytest.raises(TargetError, match=f"^target.jsonl: .*{sentence}"):
-        run(spark, run_of(folder, target={"path": str(folder / "scored"), "jsonl": str(folder / jsonl)}))
+        run(spark, run_of(folder, target={"path": str(folder / "scored"), "jsonl": jsonl if ":" in jsonl else str(folder / jsonl)}))
 
 
 @pytest.mark.parametrize(
@@ -303,6 +304,20 @@ def test_a_task_that_answers_no_requests_is_refused(spark: SparkSession, tmp_pat
         run(spark, run_of(tmp_path, source=source))
 
 
+def test_a_file_that_could_not_be_finished_leaves_what_was_there(spark: SparkSession, tmp_path: Path) -> None:
+    def content() -> Iterator[bytes]:
+        yield b"new"
+        raise RuntimeError("half way")
+
+    system, place = sink.file_system(spark, str(tmp_path / "out.jsonl"))
+    (tmp_path / "out.jsonl").write_text("old")
+    with pytest.raises(RuntimeError):
+        answers.put(spark, str(tmp_path / "out.jsonl"), content())
+    with pytest.raises(RuntimeError):
+        answers.put_remote(system, answers.beside(spark, place), place, content())
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("out.jsonl", "old")]
+
+
 def test_another_file_system_is_written_block_by_block_and_over_what_was_there(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,4 +328,4 @@ def test_another_file_system_is_written_block_by_block_and_over_what_was_there(
         answers.put_remote(system, answers.beside(spark, place), place, answers.blocks(content))
     assert len(list(answers.blocks(lines))) > 10
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines() == lines
-    assert not [each.name for each in tmp_path.iterdir() if "unfinished" in each.name]
+    assert {each.name for each in tmp_path.iterdir()} <= {"out.jsonl", ".out.jsonl.crc"}

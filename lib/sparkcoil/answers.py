@@ -3,7 +3,9 @@
 The file is written beside its place and renamed, so that whoever reads it finds all of it, or what was there before.
 """
 
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,19 +30,22 @@ def check(spark: SparkSession, config: RunConfig, target: Target, task: Task) ->
     problems = [said(each) for each in openai_problems(task, config.model_dump(include={"source", "target"}))]
     if problems:
         raise ConfigError(config.name, problems)
-    if config.target.jsonl is None:
+    path = config.target.jsonl
+    if path is None:
         return
-    system, place = sink.file_system(spark, config.target.jsonl)
-    for key, folder in (("source.path", config.source.path), ("the prediction table", sink.location(spark, target))):
-        if folder and lies_in(str(place), str(sink.file_system(spark, folder)[1])):
-            raise TargetError(f"target.jsonl: {config.target.jsonl} lies in {key}; write it to another place")
+    folders = {"source.path": config.source.path, "the prediction table": sink.location(spark, target)}
     try:
+        system, place = sink.file_system(spark, path)
+        for key, folder in folders.items():
+            if folder and lies_in(str(place), str(sink.file_system(spark, folder)[1])):
+                raise TargetError(f"target.jsonl: {path} lies in {key}; write it to another place")
         if system.exists(place) and system.getFileStatus(place).isDirectory():
-            raise TargetError(f"target.jsonl: expected the path of a file; {config.target.jsonl} is a folder")
-        system.create(beside(spark, place), True).close()
-        system.delete(beside(spark, place), False)
+            raise TargetError(f"target.jsonl: expected the path of a file; {path} is a folder")
+        tried = beside(spark, place)
+        system.create(tried, True).close()
+        system.delete(tried, False)
     except Py4JError as error:
-        raise TargetError(f"target.jsonl: {config.target.jsonl} cannot be written: {cause(error)}") from error
+        raise TargetError(f"target.jsonl: {path} cannot be written: {cause(error)}") from error
 
 
 def lies_in(place: str, folder: str) -> bool:
@@ -121,24 +126,27 @@ def put(spark: SparkSession, path: str, content: Iterable[bytes]) -> None:
 
 def put_local(unfinished: Path, place: Path, content: Iterable[bytes]) -> None:
     """Write content on this machine and put it into its place, at once for whoever reads."""
-    with unfinished.open("wb") as file:
-        file.writelines(content)
-    unfinished.replace(place)
+    try:
+        with unfinished.open("wb") as file:
+            file.writelines(content)
+        unfinished.replace(place)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def put_remote(system: Any, unfinished: Any, place: Any, content: Iterable[bytes]) -> None:
     """Write content on another of Hadoop's file systems and put it into its place, emptied first: not all rename over a file."""
-    stream = system.create(unfinished, True)
     try:
-        for block in content:
-            stream.write(block)
+        with closing(system.create(unfinished, True)) as stream:
+            for block in content:
+                stream.write(block)
+        system.delete(place, False)
+        if not system.rename(unfinished, place):
+            raise TargetError(f"target.jsonl: {unfinished} is written, and cannot be renamed to {place.getName()}")
     finally:
-        stream.close()
-    system.delete(place, False)
-    if not system.rename(unfinished, place):
-        raise TargetError(f"target.jsonl: {unfinished} is written, and cannot be renamed to {place.getName()}")
+        system.delete(unfinished, False)
 
 
 def beside(spark: SparkSession, place: Any) -> Any:
-    """Return where a file is written before it is put into its place; Spark reads no file of such a name."""
-    return sink.file_system(spark, f"{place.getParent()}/.{place.getName()}.unfinished")[1]
+    """Return where a file may be written before it is put into its place: a name of its own each time, which Spark does not read."""
+    return sink.file_system(spark, f"{place.getParent()}/.{place.getName()}.{uuid.uuid4().hex}")[1]
