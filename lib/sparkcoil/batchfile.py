@@ -34,7 +34,7 @@ def requests(lines: DataFrame) -> DataFrame:
 
 def without_mark(text: Column) -> Column:
     """Return a text without the mark that some editors put at the beginning of a file."""
-    return F.ltrim(text, F.lit(BYTE_ORDER_MARK))
+    return F.regexp_replace(text, f"^{BYTE_ORDER_MARK}", "")
 
 
 def refuse_bad(lines: DataFrame, path: str) -> None:
