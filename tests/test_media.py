@@ -300,6 +300,16 @@ def test_a_long_recording_is_not_held_at_its_own_rate_and_width() -> None:
     assert peak_mib(lambda: decode_audio(content, 16000)) < 16
 
 
+@pytest.mark.parametrize("format", ["FLAC", "WAV"])
+def test_a_part_of_a_long_recording_takes_the_memory_of_the_part(tmp_path: Path, format: str) -> None:
+    file = tmp_path / "long"
+    file.write_bytes(encode(np.zeros((20 * 96000, 8), np.int16), 96000, format=format))
+    with file.open("rb", buffering=0) as opened:
+        # Two seconds are 6 MiB as decoded, 20 s would be 59.
+        assert peak_mib(lambda: media.read(opened, 16000, start=15.0, seconds=2.0, max_seconds=60)) < 8
+        assert peak_mib(lambda: media.probe(opened, max_seconds=60)) < 1
+
+
 MEASURE = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])

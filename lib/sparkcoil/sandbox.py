@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -163,7 +163,8 @@ def limit() -> None:
     """Take from the process what no decoder needs: more memory, files to write, a core dump."""
     for kind, size in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (size, size) if hard == resource.RLIM_INFINITY or hard > size else (hard, hard))
+        with suppress(ValueError, OSError):  # some systems know a limit and do not let it be set
+            resource.setrlimit(kind, (size, size) if hard == resource.RLIM_INFINITY or hard > size else (hard, hard))
 
 
 def done(request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], memoryview]:
