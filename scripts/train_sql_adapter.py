@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import torch
 import typer
 from peft import LoraConfig, TaskType, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from tutorials.questions import Question, iter_questions, result
 from tutorials.training import END, SEED, Lesson, answers, causal_batch, fit, settle, share
 
@@ -41,11 +41,11 @@ def main(base: Path, questions: Path, out_dir: Path) -> None:
     """Tunes, saves the adapter alone, and prints what came out as one JSON object."""
     started = time.process_time()
     settle()
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(base)
     config = LoraConfig(task_type=TaskType.CAUSAL_LM, r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, fan_in_fan_out=True)
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
     fit(model, iter_batches(tokenizer), steps=STEPS, peak=PEAK_LEARNING_RATE)
-    model.save_pretrained(out_dir)
+    model.save_pretrained(str(out_dir))
     rows = [Question(**{name: row[name] for name in ("schema", "question", "sql")}) for row in pq.read_table(questions).to_pylist()]
     written = list(zip(answers(model, tokenizer, [row.prompt for row in rows]), rows, strict=True))
     exact = share([sql == row.sql for sql, row in written])

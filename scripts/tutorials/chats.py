@@ -86,11 +86,13 @@ def draw_follow_up(chance: random.Random, before: Asked) -> tuple[str, Asked]:
         asked = Asked(number=1, good=chance.choice(list(PRICES)))
         return chance.choice((f"And {asked.goods}?", f"What about {asked.goods}?")), asked
     if before.good:
-        asked = replace(before, number=chance.randint(2, 4))
+        asked = replace(before, number=chance.choice([each for each in (2, 3, 4) if each != before.number]))
         return chance.choice((f"And {asked.number} of them?", f"And if I take {asked.number}?")), asked
-    asked = replace(before, **({"town": chance.choice(list(HOURS))} if other else {"day": chance.choice(DAYS)}))
-    changed = f"in {asked.town}" if other else f"on {asked.day}"
-    return chance.choice((f"And {changed}?", f"What about {changed.split()[1]}?")), asked
+    if other:
+        asked = replace(before, town=chance.choice([each for each in HOURS if each != before.town]))
+        return chance.choice((f"And in {asked.town}?", f"What about {asked.town}?")), asked
+    asked = replace(before, day=chance.choice([each for each in DAYS if each != before.day]))
+    return chance.choice((f"And on {asked.day}?", f"What about {asked.day}?")), asked
 
 
 def draw_chat(chance: random.Random) -> Chat:
