@@ -9,6 +9,8 @@ import io
 import struct
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +47,22 @@ def good_audio(
     """Return a file holding a sine, the same in every channel."""
     samples = np.repeat(tone(seconds, rate, frequency=frequency)[:, None], channels, axis=1)
     return encode(samples, rate, format=format, subtype=subtype)
+
+
+def in_every_form(content: bytes, rate: int, file: Path) -> list[dict[str, Any]]:
+    """Return a recording as rows, one for each form in which it may arrive from Spark."""
+    file.write_bytes(content)
+    samples = sf.read(file, dtype="float32", always_2d=True)[0].mean(axis=1)
+    return [
+        {"audio": {"bytes": content, "size": len(content)}},
+        {"audio": {"path": str(file).encode(), "size": 9}},
+        {"audio": {"path": f"file:{file}".encode(), "size": 9}},
+        {"audio": {"path": base64.b64encode(content), "size": 9}},
+        {"audio": {"bytes": content, "path": b"clip.wav", "size": len(content)}},
+        {"audio": samples, "sampling_rate": rate},
+        {"audio": samples.astype(np.float64), "sampling_rate": float(rate)},
+        {"audio": {"array": samples, "sampling_rate": rate}},
+    ]
 
 
 def patched(content: bytes, at: int, layout: str, *values: int) -> bytes:

@@ -14,6 +14,7 @@ import bad_media
 import one_by_one
 import tiny_encoders
 import tiny_models
+import tiny_speech
 
 ROOT = Path(__file__).parents[1]
 COUNT = 33
@@ -85,6 +86,11 @@ def recordings() -> list[Row]:
     return [{"audio": file.read_bytes()} for file in sorted((ROOT / ".cache" / "keypad" / "recordings").iterdir())[:COUNT]]
 
 
+def noises() -> list[Row]:
+    """Return recordings that change all the time, of many lengths."""
+    return [{"audio": tiny_speech.wav(tiny_speech.noise(0.2 + 0.37 * i % 5, i))} for i in range(COUNT)]
+
+
 def sound(text: str) -> bytes:
     """Return a recording that takes about as many bytes as a text."""
     return bad_media.good_audio(len(text) / 32_000)
@@ -126,6 +132,16 @@ T5 = {**NEW, "max_input_length": 64}  # which has no end of its own
 
 CASES = (
     Case("automatic-speech-recognition", keypad, recordings, "audio", one_by_one.transcripts, cell=sound),
+    Case(
+        "automatic-speech-recognition",
+        tiny_speech.tiny_whisper,
+        noises,
+        "audio",
+        partial(one_by_one.dictations, window=2, max_new_tokens=8),
+        {"max_new_tokens": 8},
+        cell=sound,
+        variant="whisper",
+    ),
     Case("feature-extraction", encoder("AutoModel"), of("text", TEXTS), "text", one_by_one.embeddings),
     Case(
         "feature-extraction",

@@ -27,6 +27,13 @@ def transcripts(artifact: Path, rows: Rows) -> Found:
     return [{"text": recognize(oracle.waveform(io.BytesIO(row["audio"])))["text"]} for row in rows]
 
 
+def dictations(artifact: Path, rows: Rows, *, window: float, **options: Any) -> Found:
+    """Return what a Whisper hears in each recording, in windows of so many seconds."""
+    recognize = oracle.recognizer(artifact / "model")
+    given = {"chunk_length_s": window, "generate_kwargs": {"num_beams": 1, "task": "transcribe", **options}}
+    return [{"text": recognize(oracle.waveform(io.BytesIO(row["audio"])), **given)["text"]} for row in rows]
+
+
 def labels(artifact: Path, rows: Rows) -> Found:
     """Return every label with its score, of texts or pairs of texts."""
     classify = tiny_encoders.pipeline("text-classification", artifact, top_k=None)

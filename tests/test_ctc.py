@@ -1,6 +1,5 @@
 """The CTC engine: every form of every recording, long ones in chunks, and bad ones among good ones, held against the native pipeline."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import numpy as np
 import oracle
 import pytest
-import soundfile
 import soxr
-from bad_media import BAD_AUDIO, encode
+from bad_media import BAD_AUDIO, encode, in_every_form
 
 from sparkcoil import engines
 from sparkcoil.engines import Parts, Placement, Prepared
@@ -62,22 +60,6 @@ def heard(artifact: Path, rows: Sequence[Any], *, roots: Sequence[str] = (), **o
 def texts(records: Sequence[Record]) -> list[str]:
     assert [each.error for each in records] == [None] * len(records)
     return [(each.prediction or {})["text"] for each in records]
-
-
-def in_every_form(content: bytes, rate: int, file: Path) -> list[dict[str, Any]]:
-    """Return a recording as rows, one for each form in which it may arrive from Spark."""
-    file.write_bytes(content)
-    samples = soundfile.read(file, dtype="float32", always_2d=True)[0].mean(axis=1)
-    return [
-        {"audio": {"bytes": content, "size": len(content)}},
-        {"audio": {"path": str(file).encode(), "size": 9}},
-        {"audio": {"path": f"file:{file}".encode(), "size": 9}},
-        {"audio": {"path": base64.b64encode(content), "size": 9}},
-        {"audio": {"bytes": content, "path": b"clip.wav", "size": len(content)}},
-        {"audio": samples, "sampling_rate": rate},
-        {"audio": samples.astype(np.float64), "sampling_rate": float(rate)},
-        {"audio": {"array": samples, "sampling_rate": rate}},
-    ]
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -11,11 +11,7 @@ from ways import WAYS
 from sparkcoil import tasks
 
 ROOT = Path(__file__).parents[1]
-<<<<<<< HEAD
-PAGES = ("docs/run-file.md", "docs/tasks.md", "docs/models.md", "docs/recordings.md", "README.md")
-=======
-PAGES = ("docs/run-file.md", "docs/tasks.md", "docs/models.md", "docs/tutorials.md", "README.md")
->>>>>>> 0405928 (docs/tutorials.md: a run file for each text tutorial of MLflow's guide, with rows of its table)
+PAGES = ("docs/run-file.md", "docs/tasks.md", "docs/models.md", "docs/recordings.md", "docs/tutorials.md", "README.md")
 
 
 @pytest.fixture(scope="module")

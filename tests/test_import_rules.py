@@ -36,9 +36,10 @@ PLAIN = (
     "roots",
     "containers",
     "transcripts",
+    "windows",
     "tasks/",
 )
-SPARK_FREE = ("engines/", "media", "sndfile", "checkpoint", "decoding", "writing", "steps", *PLAIN)
+SPARK_FREE = ("engines/", "media", "sndfile", "checkpoint", "decoding", "writing", "steps", "dictation", "alignment", *PLAIN)
 MLFLOW = ("models", "udf", "tracking", "registry", "signature")
 
 

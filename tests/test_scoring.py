@@ -13,7 +13,7 @@ from sparkcoil.batching import Budget
 from sparkcoil.engines import Parts, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.scoring import Record, Scoring, Stats, identity
-from sparkcoil.tasks import Input, Options, Prediction, Row, Task, decode_text
+from sparkcoil.tasks import Input, Options, Prediction, Row, Task, Warned, decode_text
 
 # A row whose text names a stage fails there: with a RowError of its own, or, ending in `!`, with any other exception.
 SECRET = "hunter2"
@@ -32,10 +32,14 @@ def read(row: Row, options: Options) -> tuple[str, tuple[str, ...]]:
     return text, () if text.strip() else ("blank_input",)
 
 
-def write(outputs: Sequence[str], facts: Mapping[str, Any], options: Options) -> list[Prediction | RowError]:
+def write(outputs: Sequence[str], facts: Mapping[str, Any], options: Options) -> list[Prediction | Warned]:
     for each in outputs:
         trip(each.lower(), "write")
-    return [{"text": each + facts["mark"]} for each in outputs]
+    return [written(each + facts["mark"]) for each in outputs]
+
+
+def written(text: str) -> Prediction | Warned:
+    return Warned({"text": text}, ("loud",)) if text.startswith("LOUD") else {"text": text}
 
 
 SHOUT = Task(
@@ -206,6 +210,12 @@ def test_a_writer_that_gives_another_number_of_predictions_is_not_matched_to_row
     miscounting = Task("shout", SHOUT.inputs, SHOUT.prediction, Options, "upper", (), read, write)
     records, _ = Scoring(miscounting, engine, Options(), engine.budget).score(rows("a", "b"))
     assert told(records) == ["A", "B"]
+
+
+def test_warnings_of_the_result_are_kept_behind_those_of_the_input() -> None:
+    records, _ = score("loud", "loud and long")
+    assert [each.warnings for each in records] == [("loud",), ("truncated", "loud")]
+    assert told(records) == ["LOUD!", "LOUD AND!"]
 
 
 def test_warnings_of_reading_and_of_preparing_are_both_kept() -> None:

@@ -58,7 +58,7 @@ def loaded(request: pytest.FixtureRequest, examples: Path, tmp_path_factory: pyt
     case = request.param
     task = tasks.load(case.task)
     artifact, options, rows = case.build(tmp_path_factory.mktemp("artifact")), task.options(**case.options), case.rows()
-    engine = engines.load(task.engine, artifact, options, Placement("cpu", "float32"))
+    engine = engines.load(engines.name_of(task, artifact), artifact, options, Placement("cpu", "float32"))
     return Loaded(case, task, engine, options, rows, case.oracle(artifact, rows))
 
 

@@ -124,7 +124,7 @@ def pipeline(task: str, artifact: Path, **given: Any) -> Any:
 def scored(task: Task, artifact: Path, rows: Sequence[Row], *, batch: int = 8, **options: Any) -> list[Record]:
     """Return the records of rows scored in batches of at most so many inputs."""
     chosen = task.options(**options)
-    engine = engines.load(task.engine, artifact, chosen, Placement("cpu", "auto"))
+    engine = engines.load(engines.name_of(task, artifact), artifact, chosen, Placement("cpu", "auto"))
     return Scoring(task, engine, chosen, Budget(engine.budget.size * 4, batch)).score(rows)[0]
 
 

@@ -108,7 +108,7 @@ def saved(folder: Path, model: Any, tokenizer: Any) -> Path:
 def scored(task: Task, artifact: Path, rows: Sequence[Any], *, batch: int = 32, **options: Any) -> list[Record]:
     """Return the records of rows, or of plain texts under the name `text`, in batches of so many rows at most."""
     given = task.options(**options)
-    engine = engines.load(task.engine, artifact, given, Placement("cpu", "float32"))
+    engine = engines.load(engines.name_of(task, artifact), artifact, given, Placement("cpu", "float32"))
     scoring = Scoring(task, engine, given, Budget(engine.budget.size, batch))
     return scoring.score([row if isinstance(row, dict) else {"text": row.encode()} for row in rows])[0]
 

@@ -47,7 +47,7 @@ class HearingOptions(Options):
     """What every task that hears can be told of its recordings."""
 
     sampling_rate: int | None = Field(default=None, gt=0, description="the rate of samples that come as arrays without one of their own")
-    max_seconds: float = Field(default=14_400.0, gt=0, description="a longer recording is failed")
+    max_seconds: float = Field(default=43_200.0, gt=0, description="a longer recording is failed")
 
 
 @dataclass(frozen=True)

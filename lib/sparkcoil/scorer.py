@@ -63,7 +63,8 @@ def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
     while len(_cached) >= CACHED_ENGINES:
         _cached.popitem(last=False)
     task, options = tasks.fitted(spec.task, spec.options)
-    _cached[key] = engines.load(task.engine, weights.locate(spec.weights), options, placement)
+    artifact = weights.locate(spec.weights)
+    _cached[key] = engines.load(engines.name_of(task, artifact), artifact, options, placement)
     return _cached[key], time.perf_counter() - start
 
 

@@ -3,6 +3,7 @@
 Knows nothing of torch, Spark or MLflow.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -46,3 +47,13 @@ class Transcript:
     segments: tuple[Segment, ...] = ()
     words: tuple[Word, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def timed(chunks: Sequence[Mapping[str, Any]], seconds: float) -> list[Segment]:
+    """Return segments with the times that the model left out: a segment begins where the last one ended, and ends with the recording."""
+    found: list[Segment] = []
+    for chunk in chunks:
+        start, end = chunk["timestamp"]
+        start = (found[-1].end if found else 0.0) if start is None else start
+        found.append(Segment(chunk["text"], start, max(start, seconds) if end is None else end))
+    return found

@@ -10,6 +10,7 @@ from bad_media import good_audio
 from sparkcoil import engines
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Placement
+from sparkcoil.errors import ModelError
 from sparkcoil.scoring import Record, Scoring
 from sparkcoil.tasks.automatic_speech_recognition import TASK, SpeechRecognitionOptions
 
@@ -67,3 +68,15 @@ def test_a_recording_over_the_limit_is_failed(artifact: Path) -> None:
     record = heard(artifact, [good_audio(3.0)], rows=1, options=SpeechRecognitionOptions(max_seconds=2.0))[0]
     assert record.error is not None
     assert record.error.code == "audio_too_long"
+
+
+def test_what_only_a_whisper_follows_is_refused(artifact: Path, files: list[Path]) -> None:
+    with pytest.raises(ModelError, match="language: this option is for a Whisper"):
+        heard(artifact, [], rows=1, options=SpeechRecognitionOptions(language="de"))
+    options = SpeechRecognitionOptions()
+    engine = engines.load("ctc", artifact, options, Placement("cpu", "auto"))
+    rows = [{"audio": files[0].read_bytes(), "language": language} for language in (None, b"de")]
+    good, bad = Scoring(TASK, engine, options, engine.budget).score(rows)[0]
+    assert good.error is None
+    assert bad.error is not None
+    assert (bad.error.code, bad.error.message) == ("bad_option", "language is for a Whisper, and this model is none")

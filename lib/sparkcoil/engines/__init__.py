@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from sparkcoil.artifact import LoggedModel
 from sparkcoil.batching import Budget
 from sparkcoil.errors import RowError
-from sparkcoil.tasks import Facts, Options
+from sparkcoil.tasks import Facts, Options, Task
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class Placement:
     attn_implementation: str | None = None
     load_kwargs: Mapping[str, Any] = field(default_factory=dict)
     trust: Sequence[str] = ()
+
+
+def name_of(task: Task, artifact: Path) -> str:
+    """Return the engine that runs an artifact's model as a task."""
+    return task.engine_of(LoggedModel(str(artifact), None, artifact).architecture)
 
 
 def load(name: str, artifact: Path, options: Options, placement: Placement) -> Engine:

@@ -13,10 +13,11 @@ from sparkcoil import batching, checkpoint
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Parts, Placement, Prepared
 from sparkcoil.engines.hearing import Clip, Ear, Heard
-from sparkcoil.errors import RowError
+from sparkcoil.errors import ModelError, RowError
 from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
 from sparkcoil.tasks import Facts
+from sparkcoil.tasks.automatic_speech_recognition import WHISPER_OPTIONS
 from sparkcoil.transcripts import Segment, Spoken, Transcript, Word
 
 # Padded seconds of audio in one batch.
@@ -88,7 +89,7 @@ class Ctc:
     def prepare(self, items: Sequence[Spoken]) -> list[Prepared | Parts | RowError]:
         """Return each recording, or its chunks, with the length that the header tells; nothing is decoded yet."""
         known = self.ear.durations([each.audio for each in items])
-        return [each if isinstance(each, RowError) else self._cut(item.audio, each) for item, each in zip(items, known, strict=True)]
+        return [each if isinstance(each, RowError) else self._one(item, each) for item, each in zip(items, known, strict=True)]
 
     def expect(self, batch: Sequence[Prepared]) -> None:
         """Start to hear what a batch to come will need."""
@@ -97,6 +98,11 @@ class Ctc:
     def spent(self) -> Mapping[str, float]:
         """Return what hearing took."""
         return self.ear.spent()
+
+    def _one(self, item: Spoken, seconds: float) -> Prepared | Parts | RowError:
+        if unknown := not_followed(item.options):
+            return RowError("input", "bad_option", f"{unknown} is for a Whisper, and this model is none")
+        return self._cut(item.audio, seconds)
 
     def _cut(self, sound: Sound, seconds: float) -> Prepared | Parts | RowError:
         samples, chunking = self.ear.length(seconds), self.chunking
@@ -180,7 +186,9 @@ class Ctc:
 
 
 def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
-    """Return the speech model of an artifact with its feature extractor and tokenizer."""
+    """Return the speech model of an artifact with what it hears and writes with; raises ModelError for an option that it cannot follow."""
+    if unknown := not_followed(options):
+        raise ModelError(f"{unknown}: this option is for a Whisper, and a CTC model writes what it hears")
     feature_extractor = checkpoint.load_feature_extractor(artifact, placement)
     model = checkpoint.load_model(artifact, "AutoModelForCTC", placement)
     rate = int(feature_extractor.sampling_rate)
@@ -200,6 +208,11 @@ def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
         exact_lengths=not feature_extractor.return_attention_mask,
         per_unit=rate,
     )
+
+
+def not_followed(options: Any) -> str | None:
+    """Return the first option that is set and that no CTC model follows."""
+    return next((name for name in WHISPER_OPTIONS if name in options.model_fields_set and getattr(options, name) is not None), None)
 
 
 def segments_of(words: Sequence[Word]) -> Iterator[Segment]:

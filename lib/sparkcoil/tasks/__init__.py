@@ -96,7 +96,8 @@ class Task:
     `read` turns one row's inputs into an item for the engine, with warnings, and raises RowError for one it cannot read.
     Inputs named like an option of the task hold that option's value for the row.
     `write` turns what the engine returned for a batch into one prediction, or RowError, for each of its rows.
-    `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs.
+    `prediction` is the DDL of the prediction's fields; `heads` are the endings of the model classes that `engine` runs,
+    but for those that `engines` pairs with an engine of their own.
     `parts` are what a model needs beside its weights; of the inputs in `one_of`, at least one has a column or is set as an option.
     `pattern` matches further names of the task; its named groups are options that such a name implies.
     `json_fields` are those of the prediction that leave the worker as JSON text, since their type is the user's.
@@ -115,12 +116,17 @@ class Task:
     parts: tuple[str, ...] = ("tokenizer",)
     one_of: tuple[str, ...] = ()
     json_fields: tuple[str, ...] = ()
+    engines: tuple[tuple[str, str], ...] = ()
 
     @property
     def wire(self) -> str:
         """The DDL of the prediction as it leaves the worker: text for what MLflow cannot convert, or would lose the nulls of."""
         fields = ledger.split_fields(self.prediction)
         return ", ".join(f"{name} {'STRING' if name in self.json_fields else kind}" for name, kind in fields)
+
+    def engine_of(self, architecture: str) -> str:
+        """Return the engine that runs models of a class."""
+        return next((engine for head, engine in self.engines if architecture.endswith(head)), self.engine)
 
 
 def wired(task: Task, columns: Mapping[str, C]) -> dict[str, C | str]:

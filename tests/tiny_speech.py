@@ -1,0 +1,74 @@
+"""Tiny speech models with random weights, laid out as logged models, and recordings to try them on."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+import transformers
+from tokenizers import pre_tokenizers
+
+# Two threads of torch on a machine that others use too are dozens of times slower than one.
+torch.set_num_threads(1)
+
+RATE = 16_000
+# In the order of a Whisper's vocabulary: languages, tasks, and what marks a text's parts.
+LANGUAGES = ("en", "de", "ja")
+AFTER_LANGUAGES = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
+
+
+def whisper_tokenizer(languages: Sequence[str], seconds: int) -> Any:
+    """Return a byte-level tokenizer with a Whisper's special tokens and its timestamps up to so many seconds."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("Ġ", each) for each in "0123456789ABCD*#"]
+    vocabulary = {each: i for i, each in enumerate([*alphabet, *("".join(each) for each in merges), "<|endoftext|>"])}
+    tokenizer = transformers.WhisperTokenizer(vocab=vocabulary, merges=merges, pad_token="<|endoftext|>")
+    special = ["startoftranscript", *languages, *AFTER_LANGUAGES]
+    tokenizer.add_special_tokens({"additional_special_tokens": [f"<|{each}|>" for each in special]})
+    tokenizer.add_tokens([f"<|{i * 0.02:.2f}|>" for i in range(50 * seconds + 1)])
+    return tokenizer
+
+
+def tiny_whisper(folder: Path, *, languages: Sequence[str] = LANGUAGES, seconds: int = 2, seed: int = 7, **config: Any) -> Path:
+    """Return the folder with a random Whisper saved in it, which hears windows of so many seconds."""
+    tokenizer = whisper_tokenizer(languages, seconds)
+    ids = {each: tokenizer.convert_tokens_to_ids(f"<|{each}|>") for each in ("endoftext", "startoftranscript", *AFTER_LANGUAGES)}
+    torch.manual_seed(seed)
+    sizes = {
+        f"{side}_{name}": size for side in ("encoder", "decoder") for name, size in (("layers", 2), ("attention_heads", 2), ("ffn_dim", 64))
+    }
+    ends = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id"), ids["endoftext"])
+    given = {"d_model": 32, "max_source_positions": 50 * seconds, "max_target_positions": 64, "init_std": 0.5, **sizes, **ends, **config}
+    chosen = transformers.WhisperConfig(vocab_size=len(tokenizer), decoder_start_token_id=ids["startoftranscript"], **given)
+    model = transformers.WhisperForConditionalGeneration(chosen)
+    known = {"no_timestamps_token_id": ids["notimestamps"], "prev_sot_token_id": ids["startofprev"], "is_multilingual": bool(languages)}
+    if languages:
+        known["lang_to_id"] = {f"<|{each}|>": tokenizer.convert_tokens_to_ids(f"<|{each}|>") for each in languages}
+        known["task_to_id"] = {each: ids[each] for each in ("transcribe", "translate")}
+    known |= {"alignment_heads": [[0, 1], [1, 0]], "max_initial_timestamp_index": 50, "begin_suppress_tokens": [ids["endoftext"]]}
+    known["suppress_tokens"] = [
+        token for text, token in tokenizer.get_vocab().items() if token < ids["endoftext"] and not (text.isascii() and text.isalnum())
+    ]
+    model.generation_config = transformers.GenerationConfig(decoder_start_token_id=ids["startoftranscript"], **ends, **known)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    transformers.WhisperFeatureExtractor(chunk_length=seconds).save_pretrained(folder / "model")
+    return folder
+
+
+def noise(seconds: float, seed: int) -> np.ndarray:
+    """Return a sound that changes all the time: tones over noise."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * RATE)) / RATE
+    tones = sum(np.sin(2 * np.pi * hertz * time) * (np.sin(time * rate) > 0) for hertz, rate in rng.uniform((200, 1), (3000, 20), (4, 2)))
+    return (0.1 * tones + 0.01 * rng.standard_normal(len(time))).astype(np.float32)
+
+
+def wav(samples: np.ndarray, rate: int = RATE) -> bytes:
+    """Return samples as the bytes of a WAV file that keeps them as they are."""
+    encoded = io.BytesIO()
+    soundfile.write(encoded, samples, rate, format="WAV", subtype="FLOAT")
+    return encoded.getvalue()
