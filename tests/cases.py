@@ -81,6 +81,11 @@ def keypad(folder: Path) -> Path:
     return folder
 
 
+def listener(folder: Path) -> Path:
+    """Build a tiny wav2vec2 that labels sounds."""
+    return tiny_speech.tiny_classifier(folder, "wav2vec2", feat_extract_norm="layer")
+
+
 def recordings() -> list[Row]:
     """Return recordings of all rates, formats and channel counts."""
     return [{"audio": file.read_bytes()} for file in sorted((ROOT / ".cache" / "keypad" / "recordings").iterdir())[:COUNT]]
@@ -131,6 +136,7 @@ STRIDE = {"truncation": "stride"}
 T5 = {**NEW, "max_input_length": 64}  # which has no end of its own
 
 CASES = (
+    Case("audio-classification", listener, noises, "audio", one_by_one.sound_labels, cell=sound),
     Case("automatic-speech-recognition", keypad, recordings, "audio", one_by_one.transcripts, cell=sound),
     Case(
         "automatic-speech-recognition",

@@ -34,6 +34,12 @@ def dictations(artifact: Path, rows: Rows, *, window: float, **options: Any) -> 
     return [{"text": recognize(oracle.waveform(io.BytesIO(row["audio"])), **given)["text"]} for row in rows]
 
 
+def sound_labels(artifact: Path, rows: Rows) -> Found:
+    """Return every label of each recording with its score."""
+    classify = tiny_encoders.pipeline("audio-classification", artifact, top_k=None)
+    return [ranking(classify(oracle.waveform(io.BytesIO(row["audio"])))) for row in rows]
+
+
 def labels(artifact: Path, rows: Rows) -> Found:
     """Return every label with its score, of texts or pairs of texts."""
     classify = tiny_encoders.pipeline("text-classification", artifact, top_k=None)

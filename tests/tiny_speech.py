@@ -72,3 +72,40 @@ def wav(samples: np.ndarray, rate: int = RATE) -> bytes:
     encoded = io.BytesIO()
     soundfile.write(encoded, samples, rate, format="WAV", subtype="FLOAT")
     return encoded.getvalue()
+
+
+LABELS = ("hum", "click", "hiss", "whistle")
+ENCODER: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "initializer_range": 0.2,
+    "conv_dim": (16, 16),
+    "conv_kernel": (10, 8),
+    "conv_stride": (10, 8),
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "classifier_proj_size": 32,
+}
+SPECTROGRAM: dict[str, Any] = {name: ENCODER[name] for name in list(ENCODER)[:5]} | {"max_length": 104, "num_mel_bins": 32}
+
+
+def tiny_classifier(folder: Path, family: str, **config: Any) -> Path:
+    """Return the folder with a random model that labels sounds saved in it."""
+    named = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    torch.manual_seed(3)
+    extractor: Any
+    if family == "whisper":
+        tiny_whisper(folder)
+        chosen = transformers.AutoConfig.from_pretrained(folder / "model", **named)
+        extractor = transformers.WhisperFeatureExtractor(chunk_length=2)
+    elif family == "audio-spectrogram-transformer":
+        chosen = transformers.AutoConfig.for_model(family, **{**SPECTROGRAM, **named, **config})
+        extractor = transformers.ASTFeatureExtractor(max_length=104, num_mel_bins=32)
+    else:
+        chosen = transformers.AutoConfig.for_model(family, **{**ENCODER, **named, **config})
+        extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=config["feat_extract_norm"] == "layer")
+    transformers.AutoModelForAudioClassification.from_config(chosen).save_pretrained(folder / "model")
+    extractor.save_pretrained(folder / "model")
+    return folder

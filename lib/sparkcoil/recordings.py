@@ -24,7 +24,7 @@ from pydantic import Field
 from sparkcoil import containers, roots
 from sparkcoil.containers import fail
 from sparkcoil.errors import RowError
-from sparkcoil.tasks import Input, Options, Row
+from sparkcoil.tasks import Input, Options, Prediction, Row, Warned, Written
 
 if TYPE_CHECKING:  # a task can be looked at where nothing that decodes is installed
     from sparkcoil.media import Recording, Samples
@@ -35,6 +35,9 @@ INPUTS = (
 )
 
 MAX_CELL_BYTES = 2**28  # 23 minutes of 48 kHz stereo in 16 bits; a longer recording comes as a path
+
+# What a task that hears a recording in one piece says of its length.
+HEARD_WHOLE = Field(default=600.0, gt=0, description="a longer recording is failed")
 
 _DATA_URI = re.compile(rb"data:[^,]{0,100};base64,")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
@@ -129,6 +132,11 @@ class Sound:
 def read(row: Row, options: HearingOptions) -> tuple[Sound, tuple[str, ...]]:
     """Return a row's recording; raises RowError for a cell that is none."""
     return Sound(source_of(row["audio"], row.get("sampling_rate"), options), options.max_seconds), ()
+
+
+def warned(written: Prediction | RowError, warnings: tuple[str, ...]) -> Written:
+    """Return a prediction with the warnings that came up when its recording was heard."""
+    return Warned(written, warnings) if warnings and not isinstance(written, RowError) else written
 
 
 def source_of(cell: Any, rate: Any, options: HearingOptions) -> bytes | LocalFile | Waveform:

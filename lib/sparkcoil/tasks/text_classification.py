@@ -11,14 +11,19 @@ from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode
 from sparkcoil.truncation import SHARED_TOKENS, CutOrStride, Kept
 
 
-class TextClassificationOptions(Options):
-    """How logits become scores, how many are kept, and what happens to a text longer than the model can read."""
+class ScoreOptions(Options):
+    """How logits become scores, and how many are kept."""
 
     top_k: int | None = Field(default=None, ge=1, description="keep the best k labels in `scores`; all by default")
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = Field(
         default=None, description="from logits to scores; by default what the model's configuration implies"
     )
     threshold: float | None = Field(default=None, ge=0, le=1, description="keep in `scores` only labels that reach it")
+
+
+class TextClassificationOptions(ScoreOptions):
+    """How logits become scores, how many are kept, and what happens to a text longer than the model can read."""
+
     truncation: CutOrStride = "truncate_right"
     stride: int | None = Field(
         default=None,
@@ -37,7 +42,7 @@ def read(row: Row, options: TextClassificationOptions) -> tuple[str | tuple[str,
     return (texts[0] if len(texts) == 1 else (texts[0], texts[1])), warnings
 
 
-def write(logits: Sequence[Any], facts: Facts, options: TextClassificationOptions) -> list[Prediction | RowError]:
+def write(logits: Sequence[Any], facts: Facts, options: ScoreOptions) -> list[Prediction | RowError]:
     """Return the labels with their scores, best first, also of texts read in windows; a row whose logits are not finite is failed."""
     function = options.function_to_apply or default_function(facts)
     rows = [[(part.values, part.tokens) for part in each] if isinstance(each, list) else [(each, 1)] for each in logits]
@@ -88,7 +93,7 @@ def put_together(scores: np.ndarray, weights: np.ndarray, firsts: np.ndarray, fu
     return np.asarray(sums / np.add.reduceat(weights, firsts)[:, None])
 
 
-def ranked(scores: np.ndarray, order: np.ndarray, labels: Sequence[str], options: TextClassificationOptions) -> Prediction:
+def ranked(scores: np.ndarray, order: np.ndarray, labels: Sequence[str], options: ScoreOptions) -> Prediction:
     """Return one row's prediction from its scores and their order, best first."""
     ranking = [{"label": labels[i], "score": float(scores[i])} for i in order[: options.top_k]]
     kept = ranking if options.threshold is None else [each for each in ranking if each["score"] >= options.threshold]

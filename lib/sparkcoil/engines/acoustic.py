@@ -1,0 +1,145 @@
+"""Models that classify sounds, such as wav2vec2, HuBERT, WavLM, AST and Whisper with a head for labels."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from sparkcoil import batching, checkpoint
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Placement, Prepared, encoder
+from sparkcoil.engines.hearing import Clip, Ear, Heard
+from sparkcoil.errors import RowError
+from sparkcoil.media import Samples
+from sparkcoil.recordings import Sound
+from sparkcoil.tasks import Facts
+
+# Padded seconds of sound in one batch, and sounds where each costs the same.
+CPU_SECONDS, GPU_SECONDS = 30, 960
+CPU_SOUNDS, GPU_SOUNDS = 8, 64
+# What mel spectrograms are made of.
+FRAME_SECONDS, FRAMES_PER_SECOND = 0.025, 100
+# Heard beyond what can be read, by which it is known that there is more.
+MORE_SECONDS = 1.0
+TOO_SHORT = RowError("input", "audio_too_short", "the recording is shorter than one frame of the model")
+
+
+class Labelling(NamedTuple):
+    """The logits of a sound in float32, with the warnings of its recording."""
+
+    logits: np.ndarray
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class Acoustic:
+    """A feature extractor with its model; `forward` gives the logits of each sound.
+
+    Where features have one size, however long the sound is, it is cut after `readable` samples.
+    """
+
+    feature_extractor: Any
+    model: Any
+    facts: Facts
+    budget: Budget
+    exact_lengths: bool
+    readable: int | None
+    per_unit: float
+    unit: str = "audio seconds"
+    ear: Ear = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ear = Ear(int(self.per_unit), self.extract)
+
+    def prepare(self, items: Sequence[Sound]) -> list[Prepared | RowError]:
+        """Return each sound, as much of it as is read, with the length that the header tells; nothing is decoded yet."""
+        known = self.ear.durations(items)
+        return [each if isinstance(each, RowError) else self._one(sound, each) for sound, each in zip(items, known, strict=True)]
+
+    def _one(self, sound: Sound, seconds: float) -> Prepared | RowError:
+        samples = self.ear.length(seconds)
+        if self._frames(samples) < 1:
+            return TOO_SHORT
+        if self.readable is None or samples <= self.readable:
+            return Prepared(Clip(sound), samples)
+        return Prepared(Clip(sound, 0.0, self.readable / self.ear.rate + MORE_SECONDS), self.readable)
+
+    def expect(self, batch: Sequence[Prepared]) -> None:
+        """Start to hear what a batch to come will need."""
+        self.ear.expect(batch)
+
+    def extract(self, samples: Samples) -> np.ndarray:
+        """Return the features of one sound as the extractor gives them, time first where their number depends on its length."""
+        if self._frames(len(samples)) < 1:
+            raise TOO_SHORT
+        extracted = self.feature_extractor(samples, sampling_rate=int(self.per_unit))
+        return np.asarray(extracted[self.feature_extractor.model_input_names[0]][0], dtype=np.float32)
+
+    def _frames(self, samples: int) -> int:
+        if hasattr(self.feature_extractor, "n_samples"):
+            return samples  # a Whisper's are filled up before they are cut into frames
+        lengths = getattr(self.model, "_get_feat_extract_output_lengths", None)
+        return int(lengths(samples)) if lengths and samples else int(samples / self.per_unit / FRAME_SECONDS)
+
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Labelling | RowError]:
+        """Return the logits of each sound; one that cannot be decoded, or is too short, fails by itself."""
+        heard = [TOO_SHORT if isinstance(each, Heard) and each.features is None else each for each in self.ear.hear(batch)]
+        return batching.spread(heard, self._labellings)
+
+    def _labellings(self, sounds: Sequence[Heard]) -> list[Labelling]:
+        found: dict[int, np.ndarray] = {}
+        # A recording may break off before the length that its header declares, by which the batch was made.
+        for length in {each.length for each in sounds} if self.exact_lengths else {None}:
+            group = [i for i, each in enumerate(sounds) if length in (None, each.length)]
+            found.update(zip(group, self._logits([sounds[i].features for i in group]), strict=True))
+        return [Labelling(found[i], self._warnings(each)) for i, each in enumerate(sounds)]
+
+    def _warnings(self, heard: Heard) -> tuple[str, ...]:
+        cut = self.readable is not None and heard.length > self.readable
+        return (*heard.warnings, *(("truncated",) if cut else ()))
+
+    @torch.inference_mode()
+    def _logits(self, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        longest = max(len(each) for each in features)
+        table = np.full((len(features), longest, *features[0].shape[1:]), self.feature_extractor.padding_value, dtype=np.float32)
+        mask = np.zeros((len(features), longest), dtype=np.int64)
+        for i, each in enumerate(features):
+            table[i, : len(each)] = each
+            mask[i, : len(each)] = 1
+        inputs = {self.feature_extractor.model_input_names[0]: torch.from_numpy(table).to(self.model.device, self.model.dtype)}
+        if not mask.all():
+            inputs["attention_mask"] = torch.from_numpy(mask).to(self.model.device)
+        yield from encoder.array(self.model(**inputs).logits)
+
+
+def load(artifact: Path, options: Any, placement: Placement) -> Acoustic:
+    """Return the model of an artifact with its feature extractor."""
+    feature_extractor = checkpoint.load_feature_extractor(artifact, placement)
+    model = checkpoint.load_model(artifact, "AutoModelForAudioClassification", placement)
+    rate, cpu = feature_extractor.sampling_rate, placement.device == "cpu"
+    engine = Acoustic(
+        feature_extractor,
+        model,
+        facts=encoder.facts(model.config),
+        budget=Budget((CPU_SECONDS if cpu else GPU_SECONDS) * rate, 64),
+        # Without a mask, padding changes the result; with group norm it does in any case, since that is over time.
+        exact_lengths=not feature_extractor.return_attention_mask or getattr(model.config, "feat_extract_norm", None) == "group",
+        readable=None,
+        per_unit=rate,
+    )
+    if engine.extract(np.zeros(rate, np.float32)).shape == engine.extract(np.zeros(2 * rate, np.float32)).shape:
+        sounds = CPU_SOUNDS if cpu else GPU_SOUNDS
+        engine.exact_lengths, engine.readable = False, readable(feature_extractor)
+        engine.budget = Budget(sounds * (engine.readable or rate), sounds)
+    return engine
+
+
+def readable(feature_extractor: Any) -> int | None:
+    """Return how many samples features of one size hold: a Whisper's are counted in samples, others' in frames."""
+    if hasattr(feature_extractor, "n_samples"):
+        return int(feature_extractor.n_samples)
+    frames = getattr(feature_extractor, "max_length", None)
+    return None if frames is None else int(frames * feature_extractor.sampling_rate / FRAMES_PER_SECOND)
