@@ -96,6 +96,14 @@ def noises() -> list[Row]:
     return [{"audio": tiny_speech.wav(tiny_speech.noise(0.2 + 0.37 * i % 5, i))} for i in range(COUNT)]
 
 
+def labelled_noises() -> list[Row]:
+    """Return recordings no longer than the model hears, that have labels of their own, one or several."""
+    given = ("a dog", "rain", "science", "sports and the weather")
+    return [
+        {"audio": tiny_speech.wav(tiny_speech.noise(0.1 + i / 40, i)), "candidate_labels": list(given[: 1 + i % 4])} for i in range(COUNT)
+    ]
+
+
 def sound(text: str) -> bytes:
     """Return a recording that takes about as many bytes as a text."""
     return bad_media.good_audio(len(text) / 32_000)
@@ -200,6 +208,7 @@ CASES = (
     Case("text2text-generation", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
     Case("token-classification", encoder("AutoModelForTokenClassification", num_labels=5), of("text", TEXTS), "text", one_by_one.entities),
     Case("translation", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
+    Case("zero-shot-audio-classification", tiny_speech.tiny_clap, labelled_noises, "audio", one_by_one.zero_shot_sounds, cell=sound),
     Case("zero-shot-classification", encoder(CLASSIFIER, **NLI), labelled, "text", one_by_one.zero_shot),
     Case(
         "zero-shot-classification",

@@ -40,6 +40,14 @@ def sound_labels(artifact: Path, rows: Rows) -> Found:
     return [ranking(classify(oracle.waveform(io.BytesIO(row["audio"])))) for row in rows]
 
 
+def zero_shot_sounds(artifact: Path, rows: Rows) -> Found:
+    """Return every label of a row with its score."""
+    classify = tiny_encoders.pipeline("zero-shot-audio-classification", artifact)
+    return [
+        ranking(classify(oracle.waveform(io.BytesIO(row["audio"]))["raw"], candidate_labels=list(row["candidate_labels"]))) for row in rows
+    ]
+
+
 def labels(artifact: Path, rows: Rows) -> Found:
     """Return every label with its score, of texts or pairs of texts."""
     classify = tiny_encoders.pipeline("text-classification", artifact, top_k=None)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import tiny_encoders
 import torch
 import transformers
 from tokenizers import pre_tokenizers
@@ -108,4 +109,30 @@ def tiny_classifier(folder: Path, family: str, **config: Any) -> Path:
         extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=config["feat_extract_norm"] == "layer")
     transformers.AutoModelForAudioClassification.from_config(chosen).save_pretrained(folder / "model")
     extractor.save_pretrained(folder / "model")
+    return folder
+
+
+def tiny_clap(folder: Path, *, fusion: bool = False) -> Path:
+    """Return the folder with a random CLAP saved in it, which hears a second at 16 kHz."""
+    tokenizer = tiny_encoders.roberta_tokenizer()
+    text = {name: ENCODER[name] for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")}
+    text |= {"vocab_size": len(tokenizer), "max_position_embeddings": 66, "initializer_factor": 8.0}
+    audio = {"num_mel_bins": 64, "spec_size": 64, "depths": [1, 1], "num_attention_heads": [2, 2], "window_size": 4, "hidden_size": 32}
+    audio |= {"patch_embeds_hidden_size": 16, "initializer_factor": 8.0, "num_hidden_layers": 2}
+    if fusion:
+        audio |= {"enable_fusion": True}
+    torch.manual_seed(4)
+    config = transformers.ClapConfig(text_config=text, audio_config=audio, projection_dim=24)
+    model = transformers.ClapModel(config)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    transformers.ClapFeatureExtractor(
+        feature_size=64,
+        sampling_rate=RATE,
+        hop_length=320,
+        max_length_s=1,
+        fft_window_size=512,
+        frequency_max=8000,
+        truncation="fusion" if fusion else "rand_trunc",
+    ).save_pretrained(folder / "model")
     return folder

@@ -11,22 +11,13 @@ from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode
 from sparkcoil.truncation import SHARED_TOKENS, CutOrStride
 
 
-class ZeroShotClassificationOptions(Options):
-    """Which labels a text may get, how they are asked for, and what happens to a text longer than the model can read."""
+class LabelOptions(Options):
+    """Which labels there are, and how they are asked for."""
 
     candidate_labels: tuple[str, ...] = Field(
         default=(), description="the labels, as a list or separated by commas; or give them as a column"
     )
-    multi_label: bool = Field(default=False, description="score every label by itself, so that several may hold")
     hypothesis_template: str = Field(default="This example is {}.", description="the sentence that a label is put into, at `{}`")
-    truncation: CutOrStride = "truncate_right"
-    stride: int | None = Field(
-        default=None,
-        ge=0,
-        description=f"{SHARED_TOKENS}. A label's score is the mean of its scores in all windows, weighted by their tokens; with "
-        "`multi_label`, or a single label, it is the highest, since a label that holds for a part of a text holds for the text",
-    )
-    max_length: int | None = Field(default=None, ge=1, description="tokens of text and label; by default all that the model can read")
 
     @field_validator("candidate_labels", mode="before")
     @classmethod
@@ -43,6 +34,20 @@ class ZeroShotClassificationOptions(Options):
         return value
 
 
+class ZeroShotClassificationOptions(LabelOptions):
+    """Which labels a text may get, how they are asked for, and what happens to a text longer than the model can read."""
+
+    multi_label: bool = Field(default=False, description="score every label by itself, so that several may hold")
+    truncation: CutOrStride = "truncate_right"
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description=f"{SHARED_TOKENS}. A label's score is the mean of its scores in all windows, weighted by their tokens; with "
+        "`multi_label`, or a single label, it is the highest, since a label that holds for a part of a text holds for the text",
+    )
+    max_length: int | None = Field(default=None, ge=1, description="tokens of text and label; by default all that the model can read")
+
+
 def split(labels: str) -> list[str]:
     """Return the labels of a text that separates them by commas."""
     return [label.strip() for label in labels.split(",") if label.strip()]
@@ -51,10 +56,15 @@ def split(labels: str) -> list[str]:
 def read(row: Row, options: ZeroShotClassificationOptions) -> tuple[tuple[str, tuple[str, ...]], tuple[str, ...]]:
     """Return the text with its labels, the row's own where there are some, with a warning for a blank text."""
     text = decode_text(row["text"], "text")
+    return (text, asked(row, options)), () if text.strip() else ("blank_input",)
+
+
+def asked(row: Row, options: LabelOptions) -> tuple[str, ...]:
+    """Return the labels that a row may get, its own where there are some; raises RowError where there are none."""
     labels = labels_of(row["candidate_labels"]) if "candidate_labels" in row else options.candidate_labels
     if not labels:
         raise RowError("input", "no_labels", "there is no candidate label, neither in the row nor as an option")
-    return (text, labels), () if text.strip() else ("blank_input",)
+    return labels
 
 
 def labels_of(cell: Any) -> tuple[str, ...]:
@@ -85,11 +95,20 @@ def ranked(verdicts: Sequence[Any], multi_label: bool) -> Prediction:
         contradiction = np.array([each.contradiction for each in verdicts]).reshape(-1, windows)
         scores = np.exp(-np.logaddexp(0, contradiction - entailment)).max(axis=1)
     else:
-        exponentials = np.exp(entailment - entailment.max(axis=0))
         weights = [each.pair.tokens for each in verdicts[:windows]]
-        scores = np.average(exponentials / exponentials.sum(axis=0), axis=1, weights=weights)
-    order = np.argsort(-scores, kind="stable")
-    ranking = [{"label": labels[i], "score": float(scores[i])} for i in order]
+        scores = np.average(competing(entailment), axis=1, weights=weights)
+    return best_first(labels, scores)
+
+
+def competing(logits: np.ndarray) -> np.ndarray:
+    """Return the probabilities of labels of which one holds, along the first axis."""
+    exponentials = np.exp(logits - logits.max(axis=0))
+    return np.asarray(exponentials / exponentials.sum(axis=0))
+
+
+def best_first(labels: Sequence[str], scores: np.ndarray) -> Prediction:
+    """Return a prediction of the labels with their scores, best first."""
+    ranking = [{"label": labels[i], "score": float(scores[i])} for i in np.argsort(-scores, kind="stable")]
     return {**ranking[0], "scores": ranking}
 
 
