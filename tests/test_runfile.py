@@ -330,7 +330,7 @@ def test_no_message_of_a_task_holds_what_a_variable_stood_for(write: Write, monk
     path = write(RIGHT + "task: text-classification")
     assert refusals(path, "model.options.top_k=${env:PLANTED}", "model.options.truncation=${env:PLANTED}") == (
         "model.options.top_k: expected a valid integer, found '${env:PLANTED}'",
-        "model.options.truncation: expected 'truncate_right', 'truncate_left' or 'fail', found '${env:PLANTED}'",
+        "model.options.truncation: expected 'truncate_right', 'truncate_left', 'stride' or 'fail', found '${env:PLANTED}'",
     )
 
 
