@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from runs import make_table, text_run
 
-from sparkcoil import files, recordings, run, score, udf
+from sparkcoil import files, recordings, rows, run, score, udf
 from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError
 
@@ -33,11 +33,11 @@ def folder(examples: Path) -> Path:
 def expected(spark: SparkSession, examples: Path, folder: Path) -> list[str]:
     """What the native pipeline hears in the recordings, which are in a table in several forms."""
     chosen = sorted(folder.iterdir())[:COUNT]
-    rows = []
+    made = []
     for i, file in enumerate(chosen):
         samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-        rows.append((i, file.name, file.read_bytes(), samples.mean(axis=1).tolist(), rate))
-    make_table(spark, "forms", rows, SCHEMA)
+        made.append((i, file.name, file.read_bytes(), samples.mean(axis=1).tolist(), rate))
+    make_table(spark, "forms", made, SCHEMA)
     return oracle.transcripts(examples / "models" / "keypad", chosen)
 
 
@@ -48,9 +48,9 @@ def scored(spark: SparkSession, model: str, columns: Mapping[str, str], into: st
     return spark.table(into).orderBy(given["keys"][0]).collect()
 
 
-def texts(rows: list[Any]) -> list[str]:
-    assert [row["error"] for row in rows] == [None] * len(rows)
-    return [row["prediction"]["text"] for row in rows]
+def texts(found: list[Any]) -> list[str]:
+    assert [row["error"] for row in found] == [None] * len(found)
+    return [row["prediction"]["text"] for row in found]
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,27 @@ def test_texts_are_paths_or_base64_and_nothing_else_is_opened(
     make_table(spark, "texts", [*enumerate([*good, *bad]), (99, None)], "id BIGINT, audio STRING")
     invalid = spark.sql("SELECT 100L AS id, CAST(X'2fff61' AS STRING) AS audio")
     invalid.write.format("delta").mode("append").saveAsTable("texts")
-    rows = scored(spark, audio_model, {"audio": "audio"}, "texts_scored", table="texts", roots=[str(folder), str(tmp_path / "inside")])
-    assert texts(rows[: len(good)]) == expected[: len(good)]
-    assert [row["error"]["code"] for row in rows[len(good) :]] == [*bad.values(), "null_input", "invalid_encoding"]
+    found = scored(spark, audio_model, {"audio": "audio"}, "texts_scored", table="texts", roots=[str(folder), str(tmp_path / "inside")])
+    assert texts(found[: len(good)]) == expected[: len(good)]
+    assert [row["error"]["code"] for row in found[len(good) :]] == [*bad.values(), "null_input", "invalid_encoding"]
     assert not server.calls
 
 
 def test_files_of_a_binary_file_source_cross_as_paths(spark: SparkSession, audio_model: str, expected: list[str], folder: Path) -> None:
     chosen = f"{folder}/keypad_000[1-{COUNT}].*"
-    rows = scored(spark, audio_model, {"audio": "content"}, "files_scored", table=None, path=chosen, format="binaryFile", keys=["path"])
-    assert texts(rows) == expected
-    frame = spark.read.format("binaryFile").load(chosen)
-    source = SourceConfig.model_validate({"path": chosen, "format": "binaryFile", "keys": ["path"], "columns": {"audio": "content"}})
-    sent = frame.select(files.sent_as_paths(source, frame)["audio"].alias("audio")).collect()
-    assert [row["audio"]["bytes"] for row in sent] == [None] * COUNT
-    assert all(row["audio"]["path"].startswith(f"file:{folder}".encode()) for row in sent)
+    found = scored(spark, audio_model, {"audio": "content"}, "files_scored", table=None, path=chosen, format="binaryFile", keys=["path"])
+    assert texts(found) == expected
+
+
+def test_spark_reads_no_file_that_workers_open(spark: SparkSession, folder: Path) -> None:
+    fields = {"path": str(folder), "format": "binaryFile", "keys": ["path"], "columns": {"audio": "content"}}
+    source, frame = SourceConfig.model_validate(fields), spark.read.format("binaryFile").load(str(folder))
+    found = files.crossing(spark, source, frame, {"audio": F.col("content")}, {"audio": frame.schema["content"].dataType})
+    selected = rows.select_rows(frame, ["path"], [], **vars(found), salt="s")
+    read = selected._jdf.queryExecution().executedPlan().toString().split("ReadSchema: ")[1].split("\n")[0]
+    assert "content" not in read
+    sent = selected.limit(1).collect()[0]["__inputs"]["audio"]
+    assert sent["path"].startswith(f"file:{folder}".encode())
 
 
 @pytest.fixture
@@ -121,17 +127,17 @@ def lake(spark: SparkSession, folder: Path) -> None:
 
 def test_files_of_other_file_systems_are_read_by_spark(spark: SparkSession, audio_model: str, expected: list[str], lake: None) -> None:
     columns = {"audio": f"concat('{LAKE}/', if(id = 0, 'missing.wav', name))"}
-    rows = scored(spark, audio_model, columns, "lake_scored", roots=[LAKE])
-    assert rows[0]["error"]["code"] == "file_missing"
-    assert texts(rows[1:]) == expected[1:]
+    found = scored(spark, audio_model, columns, "lake_scored", roots=[LAKE])
+    assert found[0]["error"]["code"] == "file_missing"
+    assert texts(found[1:]) == expected[1:]
     refused = scored(spark, audio_model, {"audio": f"concat('{LAKE}-private/', name)"}, "lake_refused", roots=[LAKE])
     assert {row["error"]["code"] for row in refused} == {"url_refused"}
 
 
 def test_score_takes_roots_too(spark: SparkSession, audio_model: str, expected: list[str], folder: Path) -> None:
     frame = spark.table("forms").where("id < 2").select("id", F.concat(F.lit(f"{folder}/"), "name").alias("file"))
-    rows = score(frame, audio_model, keys="id", columns={"audio": "file"}, roots=[str(folder)]).orderBy("id").collect()
-    assert texts(rows) == expected[:2]
+    found = score(frame, audio_model, keys="id", columns={"audio": "file"}, roots=[str(folder)]).orderBy("id").collect()
+    assert texts(found) == expected[:2]
 
 
 def test_a_root_that_spark_cannot_list_is_refused_before_the_first_row(spark: SparkSession, lake: None) -> None:

@@ -4,6 +4,7 @@ Where a row names a file on a disk that executors see, its path is sent and the 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -45,22 +46,36 @@ def bounded(column: Column) -> Column:
     return F.when(F.length(column) <= MAX_CELL_BYTES, column)
 
 
-def content_or_path(name: Column, content: Column) -> Column:
-    """Return a file of a binaryFile source as it is sent: its path where the worker can open it, else its content."""
-    local = name.startswith("file:")
-    return F.struct(
-        F.when(~local, bounded(content)).alias("bytes"),
-        F.when(local, name).cast("binary").alias("path"),
-        F.when(~local, F.length(content)).alias("size"),
+@dataclass(frozen=True)
+class Crossing:
+    """The inputs of a run as they are hashed, with their types, and those that are sent otherwise than as what they are."""
+
+    inputs: Mapping[str, Column]
+    types: Mapping[str, DataType]
+    sent: Mapping[str, Column]
+
+
+def crossing(
+    spark: SparkSession, source: SourceConfig, frame: DataFrame, inputs: Mapping[str, Column], types: Mapping[str, DataType]
+) -> Crossing:
+    """Return how inputs cross: a file of a binaryFile source by its path, and known by path, size and time, so that Spark need not read it."""
+    named = [name for name, column in source.columns.items() if name in MEDIA and column.lower() == "content"]
+    if source.format != "binaryFile" or not {"path", "content"} <= set(frame.columns):
+        named = []
+    identity = F.struct("path", "length", "modificationTime")
+    kind = frame.select(identity.alias("file")).schema["file"].dataType if named else None
+    path = F.struct(F.col("path").cast("binary").alias("path"))
+    return Crossing(
+        {**inputs, **dict.fromkeys(named, identity)},
+        {**types, **{name: kind for name in named if kind is not None}},
+        dict.fromkeys(named, path if sees(spark, source) else as_sent(F.col("content"), BinaryType())),
     )
 
 
-def sent_as_paths(source: SourceConfig, frame: DataFrame) -> Mapping[str, Column]:
-    """Return the inputs that are sent as paths although they hold content, since the source is files."""
-    if source.format != "binaryFile" or not {"path", "content"} <= set(frame.columns):
-        return {}
-    named = [name for name, column in source.columns.items() if name in MEDIA and column.lower() == "content"]
-    return {name: content_or_path(F.col("path"), F.col("content")) for name in named}
+def sees(spark: SparkSession, source: SourceConfig) -> bool:
+    """Tell whether the source's files lie on a disk that the workers see too, under the same path."""
+    configured = spark.sparkContext._jsc.hadoopConfiguration().get("fs.defaultFS") or "file:"
+    return (roots.scheme(str(source.path)) or roots.scheme(configured)) == "file"
 
 
 def declared_roots(source: SourceConfig) -> tuple[str, ...]:

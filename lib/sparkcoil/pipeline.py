@@ -78,8 +78,8 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     answers.check(spark, config, target, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
-    paths = files.sent_as_paths(config.source, pinned.frame)
-    selected = rows.select_rows(pinned.frame, keys, keep, inputs=inputs, types=types, salt=selection.fingerprint, sent=paths)
+    crossing = files.crossing(spark, config.source, pinned.frame, inputs, types)
+    selected = rows.select_rows(pinned.frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
     return Run(uuid.uuid4().hex, config, selection, pinned, target, selected, roots)
 
 

@@ -49,8 +49,9 @@ source:
 - http(s) and every other scheme are never opened. Read the files into a table first.
 
 With `format: binaryFile`, the source is a root by itself, and `columns: {{audio: content}}` sends paths to executors that see the files.
+Spark then reads none of them: a file of which the size or the time of modification has changed is due again.
 
-A row's `input_hash` is that of the cell. Where that is a path, a file that changes under it does not make the row due again.
+A row's `input_hash` is that of the cell. Where that is a path in a column, a file that changes under it does not make the row due again.
 
 ## Long recordings
 
