@@ -58,7 +58,7 @@ class Crossing:
 def crossing(
     spark: SparkSession, source: SourceConfig, frame: DataFrame, inputs: Mapping[str, Column], types: Mapping[str, DataType]
 ) -> Crossing:
-    """Return how inputs cross: a file of a binaryFile source by its path, and known by path, size and time, so that Spark need not read it."""
+    """Return how inputs cross: a file of a binaryFile source by its path, known by path, size and time: Spark need not read it."""
     named = [name for name, column in source.columns.items() if name in MEDIA and column.lower() == "content"]
     if source.format != "binaryFile" or not {"path", "content"} <= set(frame.columns):
         named = []
