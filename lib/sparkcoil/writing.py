@@ -3,7 +3,6 @@
 Knows nothing of Spark or MLflow.
 """
 
-import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,18 +53,18 @@ class Writer(ABC):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
         """Return what was generated for each request; one that has not the form asked for is tried again by sampling."""
-        results = decoding.generate(self.decoder, batch)
-        for attempt in itertools.count(1):
-            again = [i for i, each in enumerate(results) if not isinstance(each, RowError) and misfits(each, attempt)]
-            if not again:
-                return results
+        results, attempt = decoding.generate(self.decoder, batch), 1
+        while again := [i for i, each in enumerate(results) if misfits(each, attempt)]:
             tried = decoding.generate(self.decoder, [decoding.resampled(batch[i], attempt) for i in again])
             results = [dict(zip(again, tried, strict=True)).get(i, each) for i, each in enumerate(results)]
+            attempt += 1
         return results
 
 
-def misfits(generated: Generated, attempt: int) -> bool:
+def misfits(generated: Generated | RowError, attempt: int) -> bool:
     """Tell whether a text has not the form that its row asks for, and is worth another attempt."""
+    if isinstance(generated, RowError):
+        return False
     options = generated.request.options
     return attempt <= options.response_retries and isinstance(judged(generated.completions[0].text, options), RowError)
 
