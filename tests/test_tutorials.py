@@ -2,9 +2,10 @@
 
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -14,18 +15,27 @@ from sparkcoil import RunReport, load_config, log_model, run
 
 ROOT = Path(__file__).parents[1]
 ROWS = 100
-# The least share of rows whose prediction is the right one: well below what the training scripts print.
+# A field of the prediction, the column with what it should be, and the least share of rows where it is: well below what training prints.
 FLOORS = {
     "order-notes": ("text", "note", 0.9),
     "translate-forecasts": ("text", "german", 0.9),
     "support-chat": ("text", "reply", 0.9),
     "support-chat-openai": ("text", "reply", 0.9),
     "questions-to-sql": ("text", "sql", 0.9),
+    # Half of the docstrings are of packages that the model does not know.
     "docstrings-topic": ("label", "package", 0.4),
     "keypad-transcripts": ("text", "keys", 0.8),
 }
 
 Row = dict[str, Any]
+
+
+class Scored(NamedTuple):
+    """What a run reported, what the same run reported when nothing had changed, and the prediction table."""
+
+    first: RunReport
+    second: RunReport
+    rows: list[Row]
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +90,17 @@ def few(frame: DataFrame) -> DataFrame:
 
 
 @pytest.fixture(scope="module")
-def scored(spark: SparkSession, tables: None, models: None) -> Mapping[str, tuple[RunReport, RunReport, list[Row]]]:
-    """Of every run file, what it reports when it is run and when it is run again, and its prediction table."""
-    found = {}
-    for name in FLOORS:
+def scored(spark: SparkSession, tables: None, models: None) -> Callable[[str], Scored]:
+    """What came of a run file by its name; it is run, and run again, when a test first asks."""
+
+    @cache
+    def of(name: str) -> Scored:
         config = load_config(ROOT / "conf" / f"{name}.yaml")
         reports = run(spark, config), run(spark, config)
         rows = spark.table(str(config.target.table)).orderBy(*config.source.keys).collect()
-        found[name] = (*reports, [row.asDict(recursive=True) for row in rows])
-    return found
+        return Scored(*reports, [row.asDict(recursive=True) for row in rows])
+
+    return of
 
 
 def test_every_run_file_is_run_here() -> None:
@@ -96,29 +108,29 @@ def test_every_run_file_is_run_here() -> None:
 
 
 @pytest.mark.parametrize("name", FLOORS)
-def test_every_row_is_scored_and_a_second_run_has_nothing_due(scored: Any, name: str) -> None:
-    first, second, rows = scored[name]
+def test_every_row_is_scored_and_a_second_run_has_nothing_due(scored: Callable[[str], Scored], name: str) -> None:
+    first, second, rows = scored(name)
     assert (first.status, first.rows["ok"], first.rows["failed"]) == ("done", len(rows), 0)
     assert (second.status, second.rows["due"], second.rows["source"]) == ("nothing_due", 0, len(rows))
 
 
 @pytest.mark.parametrize("name", FLOORS)
-def test_predictions_are_the_right_ones(scored: Any, name: str) -> None:
+def test_predictions_are_the_right_ones(scored: Callable[[str], Scored], name: str) -> None:
     field, right, floor = FLOORS[name]
-    rows = scored[name][2]
+    rows = scored(name).rows
     assert sum(row["prediction"][field] == row[right] for row in rows) / len(rows) >= floor
 
 
-def test_queries_give_what_the_right_ones_give(scored: Any, scripts: None) -> None:
+def test_queries_give_what_the_right_ones_give(scored: Callable[[str], Scored], scripts: None) -> None:
     from tutorials.questions import result
 
-    rows = scored["questions-to-sql"][2]
+    rows = scored("questions-to-sql").rows
     same = [result(row["schema"], row["prediction"]["text"]) == result(row["schema"], row["sql"]) for row in rows]
     assert sum(same) / len(rows) >= 0.9
 
 
-def test_options_of_a_request_hold_for_its_row_alone(scored: Any) -> None:
-    rows = scored["support-chat-openai"][2]
+def test_options_of_a_request_hold_for_its_row_alone(scored: Callable[[str], Scored]) -> None:
+    rows = scored("support-chat-openai").rows
     cut = [row for row in rows if row["max_tokens"] is not None]
     assert {row["prediction"]["response"]["usage"]["completion_tokens"] - row["max_tokens"] for row in cut} == {0}
     assert {row["prediction"]["response"]["choices"][0]["finish_reason"] for row in cut} == {"length"}
@@ -128,18 +140,18 @@ def test_options_of_a_request_hold_for_its_row_alone(scored: Any) -> None:
     assert not [row for row in rows if row["stop"] and row["stop"] in row["prediction"]["text"]]
 
 
-def test_an_answer_depends_on_the_turns_before_the_question(scored: Any) -> None:
+def test_an_answer_depends_on_the_turns_before_the_question(scored: Callable[[str], Scored]) -> None:
     answers: dict[str, set[str]] = {}
-    for row in scored["support-chat"][2]:
+    for row in scored("support-chat").rows:
         answers.setdefault(row["messages"][-1]["content"], set()).add(row["prediction"]["text"])
     assert max(map(len, answers.values())) > 1
 
 
-def test_the_page_shows_rows_as_they_come_out(scored: Any, page: Any) -> None:
+def test_the_page_shows_rows_as_they_come_out(scored: Callable[[str], Scored], page: Any) -> None:
     shown = (ROOT / "docs" / "tutorials.md").read_text(encoding="utf-8")
     # What docstrings there are depends on the version of Python.
     for tutorial in (each for each in page.TUTORIALS if each.right):
-        rows = scored[tutorial.conf][2][: page.SHOWN]
+        rows = scored(tutorial.conf).rows[: page.SHOWN]
         right = [row for row in rows if page.is_right(tutorial, row)]
         assert [row for row in right if page.line(tutorial, row) not in shown] == []
 
