@@ -22,6 +22,9 @@ if "spark.jars" not in session.delta_jars(session.delta_folder()):
 def pytest_configure(config: pytest.Config) -> None:
     """Make warnings that our own code causes into errors."""
     config.addinivalue_line("filterwarnings", "error:::sparkcoil")
+    # A process of pytest-xdist has no main file, by which pyspark.sql.connect tells that doctests are running, and ends it.
+    main = sys.modules["__main__"]
+    main.__file__ = getattr(main, "__file__", pytest.__file__)
 
 
 @pytest.fixture(scope="session")

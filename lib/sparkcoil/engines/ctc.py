@@ -211,8 +211,9 @@ def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
 
 
 def not_followed(options: Any) -> str | None:
-    """Return the first option that is set and that no CTC model follows."""
-    return next((name for name in WHISPER_OPTIONS if name in options.model_fields_set and getattr(options, name) is not None), None)
+    """Return the first option that is set otherwise than by default and that no CTC model follows."""
+    fields = type(options).model_fields
+    return next((name for name in WHISPER_OPTIONS if getattr(options, name) != fields[name].default), None)
 
 
 def segments_of(words: Sequence[Word]) -> Iterator[Segment]:
