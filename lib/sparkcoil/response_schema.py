@@ -82,7 +82,7 @@ def _read(text: str) -> ResponseSchema:
         if any(not str(each).startswith("#") for each in references(schema)):
             raise ValueError("a $ref leads out of the schema")
     else:
-        ddl = text if NESTED.fullmatch(text) else f"STRUCT<{', '.join(ledger.colon_separated(text))}>"
+        ddl = text if NESTED.fullmatch(text) else f"STRUCT<{', '.join(f'`{name}`: {kind}' for name, kind in fields_of(text))}>"
         schema = of_type(ddl, strict=True)
         schema["type"] = schema["type"][:1]
     if not NESTED.fullmatch(ddl):
@@ -123,13 +123,24 @@ def of_nested(outer: str, inner: str, *, strict: bool) -> dict[str, Any]:
             raise ValueError("the keys of a MAP are STRING")
         return {"type": ["object", "null"], "additionalProperties": of_type(value, strict=strict)}
     properties = {}
-    for name, kind in ledger.split_fields(inner):
+    for name, kind in fields_of(inner):
         filled = NOT_NULL_ITSELF.sub("", kind)
-        properties[name.rstrip(":").strip("`")] = field = of_type(filled, strict=strict)
+        properties[name] = field = of_type(filled, strict=strict)
         if filled != kind:
             field["type"] = field["type"][:1]
     rules = {"required": [*properties], "additionalProperties": False} if strict else {}
     return {"type": ["object", "null"], "properties": properties, **rules}
+
+
+def fields_of(written: str) -> list[tuple[str, str]]:
+    """Return the names and types of fields in DDL; raises ValueError where there are none, or names that Spark could not tell apart."""
+    try:
+        fields = [(name.rstrip(":").strip("`"), kind) for name, kind in ledger.split_fields(written)]
+    except ValueError:
+        raise ValueError("expected fields with their types, such as `name STRING, age INT`") from None
+    for name, _ in fields:
+        field_name(name, [each for each, _ in fields])
+    return fields
 
 
 def type_of(schema: Any, root: JsonSchema, depth: int) -> str:
@@ -172,7 +183,7 @@ def kinds_of(schema: JsonSchema) -> set[str]:
 def field_name(name: str, fields: Sequence[str] | Mapping[str, Any]) -> str:
     """Return a property's name as DDL has it; raises ValueError for one that Spark could not tell apart, or could not spell."""
     if not NAME.fullmatch(name) or [each.lower() for each in fields].count(name.lower()) > 1:
-        raise ValueError("a property's name is of letters, digits, _ and -, and differs from the others by more than its case")
+        raise ValueError("a field's name is of letters, digits, _ and -, and differs from the others by more than its case")
     return f"`{name}`"
 
 
