@@ -2,7 +2,7 @@
 
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,12 +63,26 @@ def data(examples: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def models(data: Path, page: Any, home: Path, text_model: str, audio_model: str) -> None:
-    """Every tutorial's model, logged by the arguments that its page gives to jobs/log_model.py."""
-    for log in {each.log for each in page.TUTORIALS} - {page.tutorial("docstrings-topic").log}:
-        checkpoint, *options = shlex.split(log)
-        given = dict(zip(options[::2], options[1::2], strict=True))
+    """Every model of a run file, logged as the page says, or as the quickstart does."""
+    for name, given in models_of(page).items():
         base = {"base": ROOT / given["--base"]} if "--base" in given else {}
-        log_model(ROOT / checkpoint, task=given["--task"], name=given["--name"], alias="champion", **base)
+        log_model(ROOT / given["checkpoint"], task=given["--task"], name=name, alias="champion", **base)
+
+
+def models_of(page: Any) -> dict[str, dict[str, str]]:
+    """Return what the page gives to jobs/log_model.py, by the name of the model, of all that are the tutorials' own."""
+    found = {}
+    for log in {each.log for each in page.TUTORIALS if each.right}:
+        checkpoint, *words = shlex.split(log)
+        given = {"checkpoint": checkpoint, **options(words)}
+        name = given.pop("--name")
+        found[name] = given
+    return found
+
+
+def options(words: Sequence[str]) -> dict[str, str]:
+    """Return the options of a command line with their values."""
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +178,7 @@ def test_the_page_shows_rows_of_every_tutorial(page: Any) -> None:
 
 
 def test_the_script_logs_every_model_as_the_page_does(page: Any) -> None:
-    script = (ROOT / "scripts" / "make_tutorials").read_text(encoding="utf-8")
-    for log in {each.log for each in page.TUTORIALS} - {page.tutorial("docstrings-topic").log}:
-        checkpoint, *options = shlex.split(log)
-        given = dict(zip(options[::2], options[1::2], strict=True))
-        line = next(line for line in script.splitlines() if line.startswith(f"log {Path(checkpoint).name} {given.pop('--name')} "))
-        assert dict(zip(*[iter(shlex.split(line)[3:])] * 2, strict=True)) == given
+    lines = (ROOT / "scripts" / "make_tutorials").read_text(encoding="utf-8").splitlines()
+    logged = [shlex.split(line)[1:] for line in lines if line.startswith("log ")]
+    script = {name: {"checkpoint": f".cache/models/{folder}", **options(words)} for folder, name, *words in logged}
+    assert script == models_of(page)

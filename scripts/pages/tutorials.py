@@ -134,11 +134,6 @@ of its own. In the guide this is *Fine tuning LLMs efficiently using PEFT and ML
 )
 
 
-def tutorial(conf: str) -> Tutorial:
-    """Return the tutorial of a run file."""
-    return next(each for each in TUTORIALS if each.conf == conf)
-
-
 def page(results: Mapping[str, str]) -> str:
     """Return the page with the results of each tutorial by its run file's name."""
     return "\n".join([HEAD, *(section(each, results.get(each.conf, "")) for each in TUTORIALS)])
