@@ -8,7 +8,7 @@ import numpy as np
 import oracle
 import pytest
 import soxr
-from bad_media import BAD_AUDIO, encode, in_every_form
+from bad_media import BAD_AUDIO, WAV_HEADER, encode, in_every_form
 
 from sparkcoil import engines
 from sparkcoil.engines import Parts, Placement, Prepared
@@ -126,6 +126,16 @@ def test_a_long_recording_that_breaks_off_is_transcribed_up_to_there(artifact: P
     text = broken.prediction["text"]
     assert len(text) == pytest.approx(0.7 * len(whole.prediction["text"]), rel=0.1)
     assert whole.prediction["text"].startswith(text[:-3])
+
+
+@pytest.mark.parametrize("share", [0.55, 0.6, 0.63, 0.66, 0.7, 0.77, 0.88])
+def test_nothing_is_lost_where_a_recording_breaks_off_in_a_chunk(artifact: Path, talk: np.ndarray, share: float) -> None:
+    whole = encode(talk[: 30 * RATE])
+    broken = whole[: round(len(whole) * share)]
+    frames = (len(broken) - WAV_HEADER) // 2
+    expected, found = heard(artifact, [encode(talk[:frames]), broken], chunk_length_s=10.0)
+    assert found.warnings == ("truncated_media",)
+    assert found.prediction == expected.prediction
 
 
 @pytest.mark.parametrize("format", ["WAV", "FLAC", "MP3"])

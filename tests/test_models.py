@@ -43,7 +43,7 @@ def test_a_model_has_a_name_without_the_path_to_it(uri: str, name: str) -> None:
 
 def test_an_alias_is_resolved_to_a_version(text_model: str) -> None:
     model = models.resolve(text_model)
-    version = str(mlflow.MlflowClient().get_model_version_by_alias("docstring_topic", "champion").version)
+    version = str(MlflowClient().get_model_version_by_alias("docstring_topic", "champion").version)
     assert (model.uri, model.version, model.flavor["task"]) == (f"models:/docstring_topic/{version}", version, "text-classification")
 
 

@@ -135,9 +135,11 @@ class Ctc:
     def _read(self, clip: Chunk, heard: Any, tokens: Tokens) -> Transcript | Frames | RowError:
         if clip.is_whole:
             return self._transcript([Frames(tokens, heard.ends, heard.warnings)]) if tokens.size else TOO_SHORT
+        # Where the recording breaks off, what is missing of the chunk is context first.
+        missing = 0 if clip.seconds is None else max(0, round(clip.seconds * self.ear.rate) - heard.length)
         samples = max(1, heard.length)
         frames = round(samples / self.model.config.inputs_to_logits_ratio)
-        left, right = (round(stride / samples * frames) for stride in (clip.left, clip.right))
+        left, right = (round(stride / samples * frames) for stride in (clip.left, max(0, clip.right - missing)))
         return Frames(tokens[left : frames - right if right else None], heard.ends, heard.warnings)
 
     def _tokens(self, clips: Sequence[Heard]) -> list[Any]:
