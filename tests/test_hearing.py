@@ -1,7 +1,7 @@
 """Recordings are decoded when their batch is about to run, ahead of the model, and held no longer than that."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,12 @@ from bad_media import cut, good_audio, noise
 
 from sparkcoil import recordings
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Prepared
-from sparkcoil.engines.hearing import Clip, Ear, Heard
+from sparkcoil.engines import Expecting, Prepared
+from sparkcoil.engines.acoustic import Acoustic
+from sparkcoil.engines.clap import Clap
+from sparkcoil.engines.ctc import Ctc
+from sparkcoil.engines.hearing import Clip, Ear, Heard, Hearer
+from sparkcoil.engines.whisper import Whisper
 from sparkcoil.errors import EnvironmentError_, RowError
 from sparkcoil.recordings import HearingOptions, Sound
 from sparkcoil.scoring import Record, Scoring
@@ -22,7 +26,7 @@ RATE = 16000
 
 
 @dataclass
-class Loudness:
+class Loudness(Hearer):
     """A toy that hears how loud recordings are; it counts the samples that were decoded and not yet taken by a batch."""
 
     facts: dict[str, Any] = field(default_factory=dict)
@@ -52,12 +56,6 @@ class Loudness:
             each if isinstance(each, RowError) else Prepared(Clip(sound), self.ear.length(each))
             for sound, each in zip(items, known, strict=True)
         ]
-
-    def expect(self, batch: Sequence[Prepared]) -> None:
-        self.ear.expect(batch)
-
-    def spent(self) -> Mapping[str, float]:
-        return self.ear.spent()
 
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
         heard = self.ear.hear(batch)
@@ -102,6 +100,11 @@ def test_what_hearing_took_is_told_beside_what_the_model_took() -> None:
     assert {"decode", "features", "wait", "forward"} <= set(stats.seconds)
     assert stats.seconds["wait"] <= stats.seconds["forward"]
     assert engine.spent() == {}
+
+
+@pytest.mark.parametrize("kind", [Acoustic, Clap, Ctc, Whisper])
+def test_every_engine_that_hears_is_told_of_the_batches_to_come(kind: type) -> None:
+    assert issubclass(kind, Expecting)
 
 
 def test_preparing_decodes_nothing() -> None:

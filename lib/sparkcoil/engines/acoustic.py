@@ -11,7 +11,7 @@ import torch
 from sparkcoil import batching, checkpoint
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Placement, Prepared, encoder
-from sparkcoil.engines.hearing import Clip, Ear, Heard
+from sparkcoil.engines.hearing import TOO_SHORT, Clip, Ear, Heard, Hearer
 from sparkcoil.errors import RowError
 from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
@@ -24,7 +24,6 @@ CPU_SOUNDS, GPU_SOUNDS = 8, 64
 FRAME_SECONDS, FRAMES_PER_SECOND = 0.025, 100
 # Heard beyond what can be read, by which it is known that there is more.
 MORE_SECONDS = 1.0
-TOO_SHORT = RowError("input", "audio_too_short", "the recording is shorter than one frame of the model")
 
 
 class Labelling(NamedTuple):
@@ -35,7 +34,7 @@ class Labelling(NamedTuple):
 
 
 @dataclass
-class Acoustic:
+class Acoustic(Hearer):
     """A feature extractor with its model; `forward` gives the logits of each sound.
 
     Where features have one size, however long the sound is, it is cut after `readable` samples.
@@ -66,10 +65,6 @@ class Acoustic:
         if self.readable is None or samples <= self.readable:
             return Prepared(Clip(sound), samples)
         return Prepared(Clip(sound, 0.0, self.readable / self.ear.rate + MORE_SECONDS), self.readable)
-
-    def expect(self, batch: Sequence[Prepared]) -> None:
-        """Start to hear what a batch to come will need."""
-        self.ear.expect(batch)
 
     def extract(self, samples: Samples) -> np.ndarray:
         """Return the features of one sound as the extractor gives them, time first where their number depends on its length."""

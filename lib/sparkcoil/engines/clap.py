@@ -15,7 +15,7 @@ from sparkcoil import batching, checkpoint
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE
-from sparkcoil.engines.hearing import Clip, Ear, Heard
+from sparkcoil.engines.hearing import Clip, Ear, Heard, Hearer
 from sparkcoil.errors import RowError
 from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
@@ -24,8 +24,6 @@ from sparkcoil.tasks import Facts
 # Sounds in one batch, which all cost the same, and sentences in one.
 CPU_SOUNDS, GPU_SOUNDS = 8, 64
 SENTENCES = 64
-
-
 TOO_SHORT = RowError("input", "audio_too_short", "the recording holds not one sample at the model's rate")
 
 # What is drawn in `drawn` is numpy's own for the whole process.
@@ -56,7 +54,7 @@ class Likening(NamedTuple):
 
 
 @dataclass
-class Clap:
+class Clap(Hearer):
     """A feature extractor, a tokenizer and their model; `forward` gives each sound's likeness to each of its labels.
 
     The places of labels are computed once for a window, and kept for the next one.
@@ -94,10 +92,6 @@ class Clap:
         except RowError as error:
             return error
         return Prepared(Asked(sound, labels=labels, places=places), self.ear.length(seconds))
-
-    def expect(self, batch: Sequence[Prepared]) -> None:
-        """Start to hear what a batch to come will need."""
-        self.ear.expect(batch)
 
     def extract(self, samples: Samples) -> Spectrogram:
         """Return a sound's features, and whether they are of a longer sound: of such a one, a place is drawn that depends on it alone."""

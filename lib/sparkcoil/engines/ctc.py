@@ -1,6 +1,6 @@
 """CTC speech models such as wav2vec2 and HuBERT: transcribed in batches by length, long recordings in chunks that overlap."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from sparkcoil import batching, checkpoint
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Parts, Placement, Prepared
-from sparkcoil.engines.hearing import Clip, Ear, Heard
+from sparkcoil.engines.hearing import TOO_SHORT, Clip, Ear, Heard, Hearer
 from sparkcoil.errors import ModelError, RowError
 from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
@@ -26,7 +26,6 @@ CPU_SECONDS, GPU_SECONDS = 30, 960
 CHUNK_SECONDS, WHOLE_SECONDS = 30.0, 60.0
 # Where nothing is said for so long, a segment ends.
 PAUSE_SECONDS = 0.5
-TOO_SHORT = RowError("input", "audio_too_short", "the recording is shorter than one frame of the model")
 
 Tokens = npt.NDArray[np.int64]
 
@@ -68,7 +67,7 @@ class Chunk(Clip):
 
 
 @dataclass
-class Ctc:
+class Ctc(Hearer):
     """A model with its ear and its tokenizer; `forward` gives a recording's transcript, of a chunk the Frames, which `facts` can join."""
 
     ear: Ear
@@ -90,14 +89,6 @@ class Ctc:
         """Return each recording, or its chunks, with the length that the header tells; nothing is decoded yet."""
         known = self.ear.durations([each.audio for each in items])
         return [each if isinstance(each, RowError) else self._one(item, each) for item, each in zip(items, known, strict=True)]
-
-    def expect(self, batch: Sequence[Prepared]) -> None:
-        """Start to hear what a batch to come will need."""
-        self.ear.expect(batch)
-
-    def spent(self) -> Mapping[str, float]:
-        """Return what hearing took."""
-        return self.ear.spent()
 
     def _one(self, item: Spoken, seconds: float) -> Prepared | Parts | RowError:
         if unknown := not_followed(item.options):

@@ -19,6 +19,7 @@ from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
 
 THREADS = 2
+TOO_SHORT = RowError("input", "audio_too_short", "the recording is shorter than one frame of the model")
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +103,20 @@ class Ear:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(THREADS, "sparkcoil-ear")
         return self._threads
+
+
+class Hearer:
+    """An engine that hears by an ear: batches to come are heard ahead of their turn."""
+
+    ear: Ear
+
+    def expect(self, batch: Sequence[Prepared]) -> None:
+        """Start to hear what a batch to come will need."""
+        self.ear.expect(batch)
+
+    def spent(self) -> Mapping[str, float]:
+        """Return what hearing took."""
+        return self.ear.spent()
 
 
 def attempted(function: Callable[..., Any], *given: Any) -> Any:

@@ -18,7 +18,7 @@ from sparkcoil import batching, checkpoint
 from sparkcoil.batching import Budget
 from sparkcoil.dictation import Listener
 from sparkcoil.engines import Parts, Placement, Prepared
-from sparkcoil.engines.hearing import Ear
+from sparkcoil.engines.hearing import Ear, Hearer
 from sparkcoil.errors import ModelError, RowError
 from sparkcoil.tasks import Facts
 from sparkcoil.transcripts import Spoken, Transcript, Word, timed
@@ -35,7 +35,7 @@ TIMESTAMPS: Mapping[str, bool | str] = {"none": False, "segment": True, "word": 
 
 
 @dataclass
-class Whisper:
+class Whisper(Hearer):
     """A Whisper with what it hears and writes with; `forward` gives what was said in each window, `facts` hold what joins a row's."""
 
     ear: Ear
@@ -59,10 +59,6 @@ class Whisper:
         """Return each recording's windows, as long as its header tells, or the row's failure; nothing is decoded yet."""
         known = self.ear.durations([each.audio for each in items])
         return [self._one(item, seconds) for item, seconds in zip(items, known, strict=True)]
-
-    def expect(self, batch: Sequence[Prepared]) -> None:
-        """Start to hear what a batch to come will need."""
-        self.ear.expect(batch)
 
     def _one(self, item: Spoken, seconds: float | RowError) -> Parts | RowError:
         if isinstance(seconds, RowError):
