@@ -17,7 +17,6 @@ from tutorials.questions import iter_questions
 
 ROWS = 300
 SEED = 2026
-FIRST_ORDER = 1001
 
 Row = Mapping[str, Any]
 

@@ -71,13 +71,10 @@ def scoring_function(
 
 def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType], sent: Mapping[str, Column] | None = None) -> Column:
     """Return the inputs as the scorer takes them: text as bytes, since an invalid string would end the worker; some are given as `sent`."""
-
-    def crossing(name: str) -> Column:
-        if name in (sent or {}):
-            return (sent or {})[name]
-        return files.as_sent(inputs[name], types[name]) if name in files.MEDIA else as_sent(inputs[name], types[name])
-
-    return F.struct(*(crossing(name).alias(name) for name in inputs))
+    kept = {name: column for name, column in inputs.items() if name not in (sent or {})}
+    columns = {name: (files.as_sent if name in files.MEDIA else as_sent)(column, types[name]) for name, column in kept.items()}
+    columns = {**columns, **(sent or {})}
+    return F.struct(*(columns[name].alias(name) for name in inputs))
 
 
 def struct_as_sent(task: Task, given: Mapping[str, Column | str]) -> Column:

@@ -54,9 +54,11 @@ class Writer(ABC):
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
         """Return what was generated for each request; one that has not the form asked for is tried again by sampling."""
         results, attempt = decoding.generate(self.decoder, batch), 1
-        while again := [i for i, each in enumerate(results) if misfits(each, attempt)]:
+        again: Sequence[int] = range(len(results))
+        while again := [i for i in again if misfits(results[i], attempt)]:
             tried = decoding.generate(self.decoder, [decoding.resampled(batch[i], attempt) for i in again])
-            results = [dict(zip(again, tried, strict=True)).get(i, each) for i, each in enumerate(results)]
+            for i, each in zip(again, tried, strict=True):
+                results[i] = each
             attempt += 1
         return results
 
