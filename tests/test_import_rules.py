@@ -39,7 +39,21 @@ PLAIN = (
     "windows",
     "tasks/",
 )
-SPARK_FREE = ("engines/", "media", "sndfile", "checkpoint", "decoding", "writing", "steps", "dictation", "alignment", *PLAIN)
+SPARK_FREE = (
+    "engines/",
+    "media",
+    "sndfile",
+    "checkpoint",
+    "decoding",
+    "compaction",
+    "planning",
+    "writing",
+    "steps",
+    "dictation",
+    "tracks",
+    "alignment",
+    *PLAIN,
+)
 MLFLOW = ("models", "udf", "tracking", "registry", "signature")
 
 

@@ -1,157 +1,28 @@
-"""From prepared prompts to generated texts: rows that are generated alike share a call of `model.generate`.
+"""From prepared prompts to generated texts: rows that are generated alike share a batch.
 
 A row's text does not depend on which rows share its batch. Knows nothing of Spark or MLflow.
 """
 
-import hashlib
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
 
+from sparkcoil import compaction
 from sparkcoil.engines import Prepared
 from sparkcoil.errors import RowError
-from sparkcoil.generation import Generated, GenerationOptions, Request
-from sparkcoil.steps import Ended, Ending, RepetitionPenalty, Watch, completed
+from sparkcoil.generation import Generated
+from sparkcoil.planning import Decoder, Plan, Prompt
+from sparkcoil.steps import Ended, RepetitionPenalty, Watch, completed
 
-NEW_TOKENS = 256
-UNLIMITED = 10**9
-# Options that `model.generate` takes as they are, always and for sampling alone.
-PASSED = ("num_beams", "repetition_penalty", "no_repeat_ngram_size", "length_penalty", "early_stopping")
-PASSED_IN_SAMPLING = ("temperature", "top_k", "top_p")
+# Fewer tokens, and those of fewer rows, are not worth a forward pass of their own.
+SHARED_TOKENS, SHARING_ROWS = 16, 4
 
-
-@dataclass(frozen=True)
-class Plan:
-    """How a row is generated: what `model.generate` is told, the row's own end, and a seed where it samples."""
-
-    settings: tuple[tuple[str, Any], ...]
-    ending: Ending
-    seed: int | None
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A request as the model takes it: `text` is what `ids` were made of, before any cutting."""
-
-    request: Request
-    text: str
-    ids: tuple[int, ...]
-    plan: Plan
-
-
-@dataclass(frozen=True)
-class Decoder:
-    """A model with its tokenizer, and what its own generation configuration says of lengths and of the ends of texts."""
-
-    model: Any
-    tokenizer: Any
-    eos: tuple[int, ...]
-    pad: int
-    max_new_tokens: int
-    min_length: int
-    min_new_tokens: int
-
-    @property
-    def decoder_only(self) -> bool:
-        """Whether the new text follows the prompt in one sequence."""
-        return not self.model.config.is_encoder_decoder
-
-    def default(self, plan: Plan, name: str) -> Any:
-        """Return a setting as it holds for a plan: the plan's own, else the model's."""
-        return dict(plan.settings).get(name, getattr(self.model.generation_config, name, None))
-
-
-def decoder(model: Any, tokenizer: Any) -> Decoder:
-    """Return the decoder of a model; lengths leave its generation configuration, since here they are counted for each row."""
-    own = model.generation_config
-    eos = own.eos_token_id if own.eos_token_id is not None else tokenizer.eos_token_id
-    ends = tuple(eos) if isinstance(eos, Sequence) else () if eos is None else (int(eos),)
-    candidates = (own.pad_token_id, tokenizer.pad_token_id, *ends, 0)
-    # `max_length` counts a prompt too, and models say their whole context there: it is heeded where there is no prompt to count.
-    limit = own.max_new_tokens or (own.max_length - 1 if own.max_length and model.config.is_encoder_decoder else NEW_TOKENS)
-    found = Decoder(
-        model,
-        tokenizer,
-        ends,
-        pad=next(each for each in candidates if each is not None),
-        max_new_tokens=limit,
-        min_length=own.min_length or 0,
-        min_new_tokens=own.min_new_tokens or 0,
-    )
-    own.max_length = own.max_new_tokens = own.min_length = own.min_new_tokens = None
-    return found
-
-
-def positions(config: Any, side: str) -> int:
-    """Return how many positions the encoder or the decoder of a model has; T5 and the like have no end."""
-    nested = getattr(config, side, None)
-    own = getattr(config, f"max_{side}_position_embeddings", None) or getattr(config, "max_position_embeddings", None)
-    return int(own or getattr(nested, "max_position_embeddings", None) or UNLIMITED)
-
-
-def encode(tokenizer: Any, text: str, limit: int, options: GenerationOptions, *, special: bool = True) -> tuple[tuple[int, ...], bool]:
-    """Return a text's token ids, and whether it was cut to the limit; raises RowError where it may not be cut."""
-    ids = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
-    if len(ids) <= limit:
-        return tuple(ids), False
-    if options.truncation == "fail":
-        raise RowError("input", "too_long", f"the text has {len(ids)} tokens, more than the {limit} that the model reads")
-    tokenizer.truncation_side = options.truncation.removeprefix("truncate_")
-    return tuple(tokenizer(text, add_special_tokens=special, truncation=True, max_length=limit)["input_ids"]), True
-
-
-def plan(found: Decoder, options: Any, ids: Sequence[int], *, standing: int, room: int, **extra: Any) -> Plan:
-    """Return how a row is generated; raises RowError where its options leave nothing to generate.
-
-    `standing` tokens are there before the first new one, and count where `max_length` does; `room` is left for new ones.
-    """
-    limit = min(asked_limit(found, options, standing), room)
-    if limit < 1:
-        raise RowError("input", "too_long", f"the prompt has {standing} tokens, which leave no room for new ones")
-    fewest = min(asked_minimum(found, options, standing), limit)
-    names = PASSED + (PASSED_IN_SAMPLING if options.samples() else ())
-    asked = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    asked |= {"do_sample": options.samples(), "num_return_sequences": options.wanted(), "min_new_tokens": fewest or None, **extra}
-    seed = seed_of(options.seed, ids) if options.samples() else None
-    made = Plan(tuple(sorted(asked.items())), Ending(tuple(ids) if found.decoder_only else (), limit, options.stop), seed)
-    if seed is None and options.wanted() > (found.default(made, "num_beams") or 1):
-        raise RowError("input", "bad_option", "more than one text needs sampling, or as many num_beams")
-    return made
-
-
-def asked_limit(found: Decoder, options: GenerationOptions, standing: int) -> int:
-    """Return the most new tokens that the options, or else the model, ask for."""
-    asked = options.new_tokens()
-    if asked is None and options.max_length is not None:
-        return options.max_length - standing
-    return asked or found.max_new_tokens
-
-
-def asked_minimum(found: Decoder, options: GenerationOptions, standing: int) -> int:
-    """Return the fewest new tokens that the options, or else the model, ask for."""
-    if options.min_new_tokens is not None:
-        return options.min_new_tokens
-    if options.min_length is not None:
-        return max(0, options.min_length - standing)
-    return max(0, found.min_new_tokens or found.min_length - standing)
-
-
-def seed_of(seed: int, ids: Sequence[int]) -> int:
-    """Return a row's own seed, from that of the run and the row's prompt."""
-    digest = hashlib.sha256(repr((seed, tuple(ids))).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def resampled(prepared: Prepared, attempt: int) -> Prepared:
-    """Return a prompt to be generated once more, by sampling with a seed of the attempt's own."""
-    prompt: Prompt = prepared.features
-    settings = {**dict(prompt.plan.settings), "do_sample": True, "num_beams": 1}
-    seed = seed_of(prompt.request.options.seed, (attempt, *prompt.ids))
-    return replace(prepared, features=replace(prompt, plan=replace(prompt.plan, settings=tuple(sorted(settings.items())), seed=seed)))
+Texts = list[list[int]]
+"""The tokens of each text of a row."""
 
 
 def generate(found: Decoder, batch: Sequence[Prepared]) -> list[Generated | RowError]:
@@ -165,6 +36,7 @@ def generate(found: Decoder, batch: Sequence[Prepared]) -> list[Generated | RowE
 def groups(found: Decoder, prompts: Sequence[Prompt]) -> list[list[int]]:
     """Return the positions of prompts that may share a call; a row that samples stands alone, so that its seed is its own."""
     grouped: dict[Hashable, list[int]] = {}
+    begun = Counter(prompt.ids[:SHARED_TOKENS] for prompt in prompts) if compaction.shares(found.model) else Counter()
     for i, prompt in enumerate(prompts):
         key: list[Hashable] = [prompt.plan.settings]
         if prompt.plan.seed is not None:
@@ -175,34 +47,65 @@ def groups(found: Decoder, prompts: Sequence[Prompt]) -> list[list[int]]:
         # Padding in front of a prompt would count as repeated.
         if found.decoder_only and found.default(prompt.plan, "no_repeat_ngram_size"):
             key.append(("length", len(prompt.ids)))
+        # Those made by one template share the keys and values of its beginning.
+        if begun[prompt.ids[:SHARED_TOKENS]] >= SHARING_ROWS:
+            key.append(prompt.ids[:SHARED_TOKENS])
         grouped.setdefault(tuple(key), []).append(i)
     return list(grouped.values())
 
 
 def generate_alike(found: Decoder, prompts: Sequence[Prompt]) -> list[Generated | RowError]:
-    """Return what one call of `model.generate` makes of prompts that share their settings."""
+    """Return what the model makes of prompts that share their settings; greedy rows leave the batch when their texts are over."""
+    plan = prompts[0].plan
+    settings = {**dict(plan.settings), "pad_token_id": found.pad, "eos_token_id": list(found.eos) or None}
+    settings["max_new_tokens"] = max(prompt.plan.ending.limit for prompt in prompts)
+    single = all(found.default(plan, name) in (None, 1) for name in ("num_beams", "num_return_sequences"))
+    if len(prompts) > 1 and single and plan.seed is None and compaction.is_divisible(found.model.generation_config):
+        texts, lost = together(found, prompts, settings)
+    else:
+        texts, lost = at_once(found, prompts, settings)
+    made = [generated(found, prompt, each) for prompt, each in zip(prompts, texts, strict=True)]
+    return [RowError("output", "non_finite", "the model gave NaN") if i in lost else each for i, each in enumerate(made)]
+
+
+def together(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any]) -> tuple[list[Texts], set[int]]:
+    """Return the greedy text of each prompt, and the prompts for which the model gave NaN."""
+    common = shared(prompts) if compaction.shares(found.model) else 0
+    flight = compaction.started(found.model, *padded(found, prompts, common), shared=common)
+    start = flight.tokens.shape[1]
+
+    def ended(rows: Sequence[int]) -> Ended:
+        return Ended(found.tokenizer, [prompts[i].plan.ending for i in rows], start)
+
+    texts, lost = compaction.written(
+        found.model.generate, flight, settings, ended, lambda attended: penalties(found, prompts[0].plan, attended)
+    )
+    return [[texts[i]] for i in range(len(prompts))], lost
+
+
+def at_once(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any]) -> tuple[list[Texts], set[int]]:
+    """Return all texts of each prompt by one call of `model.generate`, and the prompts for which the model gave NaN."""
     ids, mask = padded(found, prompts)
     start = ids.shape[1] if found.decoder_only else 1
-    settings = {**dict(prompts[0].plan.settings), "pad_token_id": found.pad, "eos_token_id": list(found.eos) or None}
-    watch = Watch(len(prompts))
-    processors: list[LogitsProcessor] = [watch]
-    penalty = found.default(prompts[0].plan, "repetition_penalty")
-    if found.decoder_only and penalty not in (None, 1.0):
-        settings["repetition_penalty"] = 1.0
-        processors.insert(0, RepetitionPenalty(penalty, mask))
-    with seeded(prompts[0].plan.seed, found.model.device):
+    watch, plan = Watch(len(prompts)), prompts[0].plan
+    own = penalties(found, plan, mask)
+    with seeded(plan.seed, found.model.device):
         output = found.model.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=max(prompt.plan.ending.limit for prompt in prompts),
-            logits_processor=LogitsProcessorList(processors),
+            logits_processor=LogitsProcessorList([*own, watch]),
             stopping_criteria=StoppingCriteriaList([Ended(found.tokenizer, [each.plan.ending for each in prompts], start)]),
-            **settings,
+            **{**settings, **({"repetition_penalty": 1.0} if own else {})},
         )
     texts = output[:, start:].tolist()
     share = len(texts) // len(prompts)
-    made = [generated(found, prompt, texts[i * share : (i + 1) * share]) for i, prompt in enumerate(prompts)]
-    return [RowError("output", "non_finite", "the model gave NaN") if i in watch.seen() else each for i, each in enumerate(made)]
+    return [texts[i * share : (i + 1) * share] for i in range(len(prompts))], watch.seen()
+
+
+def penalties(found: Decoder, plan: Plan, mask: torch.Tensor) -> list[LogitsProcessor]:
+    """Return the penalty of a plan as it holds where padding stands in front; none where there is none, or no padding."""
+    penalty = found.default(plan, "repetition_penalty")
+    return [RepetitionPenalty(penalty, mask)] if found.decoder_only and penalty not in (None, 1.0) else []
 
 
 def generated(found: Decoder, prompt: Prompt, sequences: Sequence[Sequence[int]]) -> Generated:
@@ -211,15 +114,24 @@ def generated(found: Decoder, prompt: Prompt, sequences: Sequence[Sequence[int]]
     return Generated(prompt.request, prompt.text, len(prompt.ids), completions)
 
 
-def padded(found: Decoder, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and attention mask; a text that is to be continued is padded in front."""
+def shared(prompts: Sequence[Prompt]) -> int:
+    """Return how many tokens all prompts begin with, of which each leaves one to go on from; none where they are few."""
+    first, last = min(prompt.ids for prompt in prompts), max(prompt.ids for prompt in prompts)
+    common = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    common = min(common, min(len(prompt.ids) for prompt in prompts) - 1)
+    return common if common >= SHARED_TOKENS else 0
+
+
+def padded(found: Decoder, prompts: Sequence[Prompt], shared: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids and attention mask; a text that is to be continued is padded in front, or behind what it shares with the others."""
     longest = max(len(prompt.ids) for prompt in prompts)
     ids = torch.full((len(prompts), longest), found.pad)
     mask = torch.zeros_like(ids)
     for i, prompt in enumerate(prompts):
-        place = slice(longest - len(prompt.ids), None) if found.decoder_only else slice(len(prompt.ids))
-        ids[i, place] = torch.tensor(prompt.ids)
-        mask[i, place] = 1
+        gap = longest - len(prompt.ids) if found.decoder_only else 0
+        places = [*range(shared), *range(shared + gap, len(prompt.ids) + gap)]
+        ids[i, places] = torch.tensor(prompt.ids)
+        mask[i, places] = 1
     return ids.to(found.model.device), mask.to(found.model.device)
 
 

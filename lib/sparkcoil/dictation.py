@@ -3,9 +3,9 @@
 What is heard in a window does not depend on which windows share its batch. Knows nothing of Spark or MLflow.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -14,53 +14,22 @@ from transformers import (
     GenerationMixin,
     LogitsProcessor,
     LogitsProcessorList,
+    MaxLengthCriteria,
     SuppressTokensAtBeginLogitsProcessor,
     SuppressTokensLogitsProcessor,
     WhisperTimeStampLogitsProcessor,
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from sparkcoil import alignment
-from sparkcoil.decoding import seed_of, seeded
+from sparkcoil import alignment, compaction
+from sparkcoil.compaction import Flight
+from sparkcoil.decoding import seeded
 from sparkcoil.engines.hearing import Heard
 from sparkcoil.errors import RowError
 from sparkcoil.media import Samples
 from sparkcoil.steps import Watch
+from sparkcoil.tracks import Track, alike, rest, settled, until
 from sparkcoil.windows import Mel, Passage, Window, checksum, is_silent
-
-
-@dataclass
-class Track:
-    """How far the decoding of a window has come: what was heard so far, and the frame from which the rest is heard."""
-
-    window: Window
-    heard: Heard
-    language: int | None
-    opening: tuple[int, ...]
-    frame: int = 0
-    tokens: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    complete: bool = True
-    finite: bool = True
-
-    @property
-    def mel(self) -> Mel:
-        """What the model is given of the window."""
-        found: Mel = self.heard.features
-        return found
-
-    @property
-    def seed(self) -> int | None:
-        """The seed of sampling, None where the window is decoded without."""
-        seed = self.window.plan.seed
-        return None if seed is None else seed_of(seed, [self.mel.checksum])
-
-    def result(self) -> Passage | RowError:
-        """Return what was heard, or the failure of a window for which the model gave NaN."""
-        if not self.finite:
-            return RowError("output", "non_finite", "the model gave NaN")
-        said = tuple(self.tokens), tuple(self.seconds), self.language, self.complete
-        return Passage(self.window, self.heard.length, self.heard.ends, self.heard.warnings, *said)
 
 
 @dataclass(frozen=True)
@@ -154,27 +123,38 @@ class Listener:
 
     def decode(self, tracks: Sequence[Track], hidden: torch.Tensor) -> None:
         """Decode the windows of one plan from where they stand, and move them on."""
-        first, own = tracks[0], self.model.generation_config
-        plan = first.window.plan
-        ids = torch.tensor([track.opening for track in tracks], device=self.model.device)
-        watch = Watch(len(tracks))
-        with seeded(first.seed, self.model.device):
-            # Whisper's own `generate` decodes windows of one language, and its word times depend on the batch.
-            output = GenerationMixin.generate(
-                self.model,
-                encoder_outputs=states(hidden),
-                attention_mask=torch.ones(hidden.shape[:2], device=hidden.device),
-                decoder_input_ids=ids,
-                max_new_tokens=plan.limit,
-                logits_processor=LogitsProcessorList([watch, *self.processors(ids.shape[1])]),
-                **dict(plan.settings),
-            )
-        written = [until(tokens, own.eos_token_id) for tokens in output[:, ids.shape[1] :].tolist()]
-        for i in watch.seen():
+        plan = tracks[0].window.plan
+        texts, lost = self.texts(tracks, hidden)
+        written = [until(tokens, self.ends) for tokens in texts]
+        for i in lost:
             tracks[i].finite = False
         times = self.seconds(tracks, hidden, written) if self.words else [[] for _ in tracks]
         for track, tokens, seconds in zip(tracks, written, times, strict=True):
             self.advance(track, tokens, seconds, complete=len(tokens) < plan.limit)
+
+    def texts(self, tracks: Sequence[Track], hidden: torch.Tensor) -> tuple[list[list[int]], set[int]]:
+        """Return the tokens that follow each opening, and the windows for which the model gave NaN; those that are over leave the batch."""
+        plan, start = tracks[0].window.plan, len(tracks[0].opening)
+        settings = {**dict(plan.settings), "max_new_tokens": plan.limit, "eos_token_id": self.ends}
+        openings = torch.tensor([track.opening for track in tracks], device=self.model.device)
+        flight = Flight(range(len(tracks)), openings, torch.ones(hidden.shape[:2], device=hidden.device), hidden=hidden)
+        # Whisper's own `generate` decodes windows of one language, and its word times depend on the batch.
+        generate, own = partial(GenerationMixin.generate, self.model), self.processors(start)
+        if plan.seed is None and (settings.get("num_beams") or self.model.generation_config.num_beams or 1) == 1:
+            found, lost = compaction.written(
+                generate, flight, settings, lambda rows: MaxLengthCriteria(start + plan.limit), lambda attended: own
+            )
+            return [found[i] for i in range(len(tracks))], lost
+        watch = Watch(len(tracks))
+        with seeded(tracks[0].seed, self.model.device):
+            output = generate(**flight.inputs, **settings, logits_processor=LogitsProcessorList([watch, *own]))
+        return output[:, start:].tolist(), watch.seen()
+
+    @cached_property
+    def ends(self) -> list[int]:
+        """The tokens that end a text."""
+        own = self.model.generation_config.eos_token_id
+        return list(own) if isinstance(own, Sequence) else [own]
 
     def processors(self, start: int) -> list[LogitsProcessor]:
         """Return what keeps a Whisper from tokens that it must not write, in its own order."""
@@ -214,35 +194,3 @@ class Listener:
 def states(hidden: torch.Tensor) -> BaseModelOutput:
     """Return an encoder's states as a model takes them."""
     return BaseModelOutput(last_hidden_state=cast(torch.FloatTensor, hidden))
-
-
-def alike(tracks: Sequence[Track]) -> list[list[int]]:
-    """Return the positions of tracks that may share a call."""
-    groups: dict[Hashable, list[int]] = {}
-    for i, track in enumerate(tracks):
-        key = (track.window.plan, len(track.opening), i if track.window.plan.seed is not None else None)
-        groups.setdefault(key, []).append(i)
-    return list(groups.values())
-
-
-def rest(features: torch.Tensor, frame: int) -> torch.Tensor:
-    """Return a window's features from a frame on, with nothing behind them."""
-    return torch.nn.functional.pad(features[:, frame:], (0, frame))
-
-
-def until(tokens: Sequence[int], end: int) -> list[int]:
-    """Return the tokens before the one that ends a text."""
-    return list(tokens[: tokens.index(end)] if end in tokens else tokens)
-
-
-def settled(tokens: Sequence[int], first: int) -> tuple[int, int | None]:
-    """Return how many of the tokens stand, and the timestamp from which the window is heard again, None where it is not.
-
-    Two timestamps in a row end one segment and begin another. What follows the last such pair was cut off by the window's end,
-    unless a single timestamp closes it.
-    """
-    times = [token >= first for token in tokens]
-    pairs = [i for i in range(1, len(tokens)) if times[i - 1] and times[i]]
-    if not pairs or times[-2:] == [False, True]:
-        return len(tokens), None
-    return pairs[-1] + 1, tokens[pairs[-1] - 1] - first

@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from sparkcoil import decoding
+from sparkcoil import decoding, planning
 from sparkcoil.batching import Budget
-from sparkcoil.decoding import Decoder
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, Request
+from sparkcoil.planning import Decoder
 from sparkcoil.structured import judged
 from sparkcoil.tasks import Facts
 
 # Padded tokens of prompts in one batch. The rows are few, since each grows by its new tokens.
-CPU_BUDGET, GPU_BUDGET = Budget(2_048, 32), Budget(32_768, 128)
+CPU_BUDGET, GPU_BUDGET = Budget(8_192, 64), Budget(65_536, 256)
 
 
 @dataclass(kw_only=True)
@@ -56,7 +56,7 @@ class Writer(ABC):
         results, attempt = decoding.generate(self.decoder, batch), 1
         again: Sequence[int] = range(len(results))
         while again := [i for i in again if misfits(results[i], attempt)]:
-            tried = decoding.generate(self.decoder, [decoding.resampled(batch[i], attempt) for i in again])
+            tried = decoding.generate(self.decoder, [planning.resampled(batch[i], attempt) for i in again])
             for i, each in zip(again, tried, strict=True):
                 results[i] = each
             attempt += 1
@@ -75,4 +75,4 @@ def parts(tokenizer: Any, model: Any, placement: Placement) -> dict[str, Any]:
     """Return what every Writer is made of."""
     budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
     facts = {"model": type(model).__name__}
-    return {"tokenizer": tokenizer, "model": model, "decoder": decoding.decoder(model, tokenizer), "facts": facts, "budget": budget}
+    return {"tokenizer": tokenizer, "model": model, "decoder": planning.decoder(model, tokenizer), "facts": facts, "budget": budget}

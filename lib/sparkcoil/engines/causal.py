@@ -6,11 +6,11 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from sparkcoil import checkpoint, decoding, writing
-from sparkcoil.decoding import Prompt
+from sparkcoil import checkpoint, planning, writing
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import ModelError, RowError
 from sparkcoil.generation import Request
+from sparkcoil.planning import Prompt
 from sparkcoil.writing import Writer
 
 
@@ -25,9 +25,9 @@ class Causal(Writer):
         options = request.options
         text = self._rendered(request)
         limit = min(self.positions - self._reserved(options), options.max_input_length or self.tokenizer.model_max_length)
-        ids, cut = decoding.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
+        ids, cut = planning.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
         ids = ids or self._start()
-        plan = decoding.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
+        plan = planning.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
         return Prepared(Prompt(request, text, ids, plan), len(ids), ("truncated",) if cut else ())
 
     def _rendered(self, request: Request) -> str:
@@ -59,4 +59,4 @@ def load(artifact: Path, options: Any, placement: Placement) -> Causal:
             "the model's tokenizer has no chat template: set `tokenizer.chat_template` and log the model again, or use task text-generation"
         )
     model = checkpoint.load_model(artifact, "AutoModelForCausalLM", placement)
-    return Causal(**writing.parts(tokenizer, model, placement), positions=decoding.positions(model.config, "decoder"))
+    return Causal(**writing.parts(tokenizer, model, placement), positions=planning.positions(model.config, "decoder"))

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparkcoil import checkpoint, decoding, writing
-from sparkcoil.decoding import Prompt
+from sparkcoil import checkpoint, planning, writing
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.errors import ModelError, RowError
 from sparkcoil.generation import Request
+from sparkcoil.planning import Prompt
 from sparkcoil.writing import Writer
 
 
@@ -22,11 +22,11 @@ class Seq2seq(Writer):
         """Return the token ids of a text, cut to what the encoder reads; raises RowError for a language that it does not know."""
         options = request.options
         language = self.language(options)
-        limit = min(decoding.positions(self.model.config, "encoder"), options.max_input_length or self.tokenizer.model_max_length)
-        ids, cut = decoding.encode(self.tokenizer, str(request.content), limit, options)
+        limit = min(planning.positions(self.model.config, "encoder"), options.max_input_length or self.tokenizer.model_max_length)
+        ids, cut = planning.encode(self.tokenizer, str(request.content), limit, options)
         ids = ids or (self.decoder.eos or (self.decoder.pad,))[:1]
-        room = decoding.positions(self.model.config, "decoder") - 1
-        plan = decoding.plan(self.decoder, options, ids, standing=1, room=room, **language)
+        room = planning.positions(self.model.config, "decoder") - 1
+        plan = planning.plan(self.decoder, options, ids, standing=1, room=room, **language)
         return Prepared(Prompt(request, str(request.content), ids, plan), len(ids), ("truncated",) if cut else ())
 
     def language(self, options: Any) -> dict[str, int]:
