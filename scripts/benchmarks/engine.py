@@ -1,0 +1,94 @@
+"""Who scores without Spark: sparkcoil's scorer as a Python worker runs it, and the native pipeline.
+
+Each contestant is a function from rows to outputs, ready to be timed: models are loaded, and nothing is tokenised or decoded yet.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from benchmarks import sounds
+from benchmarks.workloads import Workload
+from sparkcoil import digest
+from sparkcoil.engines import Placement
+from sparkcoil.scorer import Scorer, Spec
+from sparkcoil.tasks import Row
+from sparkcoil.weights import Weights
+
+WINDOW = 10_000
+
+
+@dataclass
+class Contestant:
+    """One who scores: `run` gives the outputs in the order of the rows, `noted` is what it counted of itself."""
+
+    name: str
+    run: Callable[[Sequence[Any]], list[Any]]
+    noted: dict[str, Any] = field(default_factory=dict)
+
+
+def ours(workload: Workload, artifact: Path, device: str, dtype: str) -> Contestant:
+    """Return sparkcoil's scorer as a worker has it; `noted` holds what its last run counted."""
+    spec = Spec(workload.task, workload.options, Placement(device, dtype), Weights(digest.remembered(artifact), str(artifact), None), {})
+    scorer = Scorer(spec)
+    scorer.score(as_rows(workload, workload.rows(2)))
+    found = Contestant(f"sparkcoil, {dtype}", lambda rows: [])
+
+    def run(rows: Sequence[Any]) -> list[Any]:
+        assert scorer.scoring is not None
+        scorer.scoring.last = None  # equal rows at the edge of a window would be remembered from the round before
+        outputs = []
+        for start in range(0, len(rows), WINDOW):
+            records, found.noted = scorer.score(as_rows(workload, rows[start : start + WINDOW]))
+            outputs += [workload.of_ours(each.prediction or {}) for each in records]
+        return outputs
+
+    found.run = run
+    return found
+
+
+def as_rows(workload: Workload, cells: Sequence[Any]) -> list[Row]:
+    """Return cells as they arrive from Spark."""
+    return [{workload.input: each.encode() if isinstance(each, str) else each} for each in cells]
+
+
+def native(workload: Workload, artifact: Path, device: str, batch: int) -> Contestant:
+    """Return the native pipeline with a batch size, which is given decoded samples where the rows are recordings."""
+    if workload.task == "text2text-generation":
+        return Contestant(f"generate, batch {batch}", bare_generation(workload, artifact, device, batch))
+    pipe: Any = transformers.pipeline(workload.task, model=str(artifact / "model"), device=device)  # type: ignore[call-overload]
+
+    def run(rows: Sequence[Any]) -> list[Any]:
+        given: Any = list(rows)
+        if workload.input == "audio":
+            rate = pipe.feature_extractor.sampling_rate
+            given = ({"raw": sounds.decoded(each, rate), "sampling_rate": rate} for each in rows)
+        return [workload.of_native(each) for each in pipe(given, batch_size=batch, **workload.native)]
+
+    return Contestant(f"pipeline, batch {batch}", run)
+
+
+def bare_generation(workload: Workload, artifact: Path, device: str, batch: int) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return what a program does for which transformers 5 has no pipeline: tokenise, generate and decode batch by batch."""
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(artifact / "model")
+    model: Any = transformers.AutoModelForSeq2SeqLM.from_pretrained(artifact / "model").eval().to(device)
+
+    def run(rows: Sequence[Any]) -> list[Any]:
+        outputs: list[Any] = []
+        for group in slices(rows, batch):
+            inputs = tokenizer(list(group), padding=True, truncation=True, return_tensors="pt").to(device)
+            with torch.inference_mode():
+                texts = tokenizer.batch_decode(model.generate(**inputs, **workload.native), skip_special_tokens=True)
+            outputs += [workload.of_native({"text": each}) for each in texts]
+        return outputs
+
+    return run
+
+
+def slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Yield rows in their order, so many at once."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -1,0 +1,62 @@
+"""Who is how fast: contestants take turns, round by round, so that what else the machine does meets all of them alike."""
+
+import math
+import resource
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.engine import Contestant
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The seconds of each round of one contestant, and what it counted of itself in the last."""
+
+    name: str
+    seconds: Sequence[float]
+    noted: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        """The median of the rounds."""
+        return statistics.median(self.seconds)
+
+
+def timed(contestants: Sequence[Contestant], rows: Sequence[Any], rounds: int) -> list[Timing]:
+    """Return the seconds that each contestant took for all rows in every round, in an order that turns from round to round."""
+    seconds: dict[str, list[float]] = {each.name: [] for each in contestants}
+    for number in range(rounds):
+        turn = number % len(contestants)
+        for each in [*contestants[turn:], *contestants[:turn]]:
+            started = time.perf_counter()
+            each.run(rows)
+            seconds[each.name].append(time.perf_counter() - started)
+    return [Timing(each.name, seconds[each.name], each.noted) for each in contestants]
+
+
+def fastest(contestants: Sequence[Contestant], rows: Sequence[Any]) -> Contestant:
+    """Return the fastest of several that differ in a setting, by one round each."""
+    return min(contestants, key=lambda each: timed([each], rows, 1)[0].median)
+
+
+def agreement(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, Any]:
+    """Return the share of rows with equal texts, or the largest difference of a score and the share of equal labels."""
+    if not ours or not isinstance(ours[0], Mapping):
+        return {"equal": sum(a == b for a, b in zip(ours, theirs, strict=True)) / max(1, len(ours))}
+    apart = max(abs(mine[label] - score) for mine, its in zip(ours, theirs, strict=True) for label, score in its.items())
+    same = [max(mine, key=mine.__getitem__) == max(its, key=its.__getitem__) for mine, its in zip(ours, theirs, strict=True)]
+    return {"equal": sum(same) / len(same), "largest_difference": apart}
+
+
+def within(agreed: Mapping[str, Any], dtype: str) -> bool:
+    """Tell whether outputs agree: float32 to 1e-4 of a score, shorter formats to 5e-3; texts in 99 of 100 rows."""
+    tolerance = 1e-4 if dtype == "float32" else 5e-3
+    return bool(agreed["equal"] >= 0.99 and not agreed.get("largest_difference", 0.0) > tolerance)
+
+
+def peak_mebibytes() -> int:
+    """Return the most memory that this process has had."""
+    return math.ceil(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
