@@ -48,6 +48,7 @@ def some(texts: Sequence[str], source: str, reach: int) -> list[str]:
 
 TEXTS = some(tiny_encoders.TEXTS, " ".join(tiny_encoders.SENTENCES), 80)
 LONG = [" ".join((TEXTS * 2)[i : i + 1 + i % 9]) for i in range(COUNT)]
+SPOKEN = some([each for each in tiny_encoders.TEXTS if each != "12"], " ".join(tiny_encoders.SENTENCES[:4]), 40)
 PROMPTS = some([each for each in tiny_models.TEXTS if each.strip()], "; ".join(tiny_models.CORPUS), 30)
 LABELS = ("politics", "sports", "the weather", "science")
 NEW = {"max_new_tokens": 16}
@@ -205,6 +206,7 @@ CASES = (
         variant="roberta pairs",
     ),
     Case("text-generation", causal("gpt2"), of("text", PROMPTS), "text", partial(one_by_one.continuations, **NEW), NEW),
+    Case("text-to-audio", tiny_speech.tiny_voice, of("text", SPOKEN), "text", one_by_one.speeches, {"max_seconds": 20}),
     Case("text2text-generation", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
     Case("token-classification", encoder("AutoModelForTokenClassification", num_labels=5), of("text", TEXTS), "text", one_by_one.entities),
     Case("translation", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),

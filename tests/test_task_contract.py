@@ -21,7 +21,7 @@ ODD = ("", " \n", "12", "🙂 smiles", "é" * 40, "a\u0300 \x00 end")
 # The longest word that the tiny BERT knows: its tasks read a megabyte of it in fewer windows than of any other.
 MEGABYTE = "radioactivity " * 75_000
 SCALARS: Mapping[str, Any] = {"STRING": str, "INT": int | np.integer, "BIGINT": int | np.integer, "BOOLEAN": bool}
-SCALARS = {**SCALARS, "FLOAT": float | np.floating, "DOUBLE": float | np.floating}
+SCALARS = {**SCALARS, "FLOAT": float | np.floating, "DOUBLE": float | np.floating, "BINARY": bytes}
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
 

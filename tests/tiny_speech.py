@@ -1,6 +1,7 @@
 """Tiny speech models with random weights, laid out as logged models, and recordings to try them on."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -135,4 +136,39 @@ def tiny_clap(folder: Path, *, fusion: bool = False) -> Path:
         frequency_max=8000,
         truncation="fusion" if fusion else "rand_trunc",
     ).save_pretrained(folder / "model")
+    return folder
+
+
+VOICE: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "ffn_dim": 32,
+    "flow_size": 8,
+    "spectrogram_bins": 9,
+    "prior_encoder_num_flows": 2,
+    "prior_encoder_num_wavenet_layers": 2,
+    "posterior_encoder_num_wavenet_layers": 1,
+    "upsample_initial_channel": 16,
+    "upsample_rates": [4, 4],
+    "upsample_kernel_sizes": [8, 8],
+    "resblock_kernel_sizes": [3],
+    "resblock_dilation_sizes": [[1, 3]],
+    "duration_predictor_num_flows": 2,
+    "depth_separable_num_layers": 2,
+    "duration_predictor_flow_bins": 4,
+    "sampling_rate": 1600,
+}
+
+
+def tiny_voice(folder: Path, **config: Any) -> Path:
+    """Return the folder with a random VITS saved in it, of a hundred frames in a second, that knows small letters."""
+    letters = "|'-_ abcdefghijklmnopqrstuvwxyz"
+    (folder / "model").mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps({letter: i for i, letter in enumerate(letters)}))
+    tokenizer = transformers.VitsTokenizer(str(folder / "vocab.json"), phonemize=False, pad_token="|")
+    torch.manual_seed(1)
+    model = transformers.VitsModel(transformers.VitsConfig(vocab_size=len(letters), **{**VOICE, **config}))
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
     return folder

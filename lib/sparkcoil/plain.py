@@ -86,7 +86,7 @@ def as_item(item: Any) -> Any:
 def as_columns(record: Record, task: Task) -> dict[str, Any]:
     """Return a record as top-level columns without nulls."""
     fields = ledger.split_fields(task.wire)
-    values = record.prediction or empty_prediction(task.wire)
+    values = task.sent(record.prediction) if record.prediction else empty_prediction(task.wire)
     error = record.error
     return {
         **{name: nothing(kind) if values[name] is None else values[name] for name, kind in fields},

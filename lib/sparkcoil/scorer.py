@@ -19,7 +19,7 @@ from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
 from sparkcoil.errors import EnvironmentError_
 from sparkcoil.scoring import Record, Scoring
-from sparkcoil.tasks import Row
+from sparkcoil.tasks import Row, Task
 from sparkcoil.weights import Weights
 
 SPEC = "sparkcoil.json"
@@ -86,7 +86,7 @@ class Scorer:
             records, note = self.score(rows)
         task, _ = tasks.fitted(self.spec.task, self.spec.options)
         empty = empty_prediction(task.wire)
-        results = [flat(each, empty) for each in records]
+        results = [flat(each, task, empty) for each in records]
         results[0]["stats"] = json.dumps(note)
         return {"r": results}
 
@@ -165,11 +165,11 @@ def quieten() -> None:
     logs.disable_progress_bar()
 
 
-def flat(record: Record, empty: Mapping[str, Any]) -> dict[str, Any]:
+def flat(record: Record, task: Task, empty: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record as MLflow can convert it: no null struct, array or map; what has no value is empty."""
     error = record.error
     return {
-        "prediction": record.prediction if record.prediction is not None else empty,
+        "prediction": task.sent(record.prediction) if record.prediction is not None else empty,
         "status": "ok" if error is None else "failed",
         "error": {
             "stage": error.stage if error else None,

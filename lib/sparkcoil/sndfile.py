@@ -1,4 +1,7 @@
-"""Reads WAV, AIFF, AU, FLAC, Ogg and MP3 through libsndfile, from any frame on; knows nothing of limits, rates asked for, or rows."""
+"""Reads WAV, AIFF, AU, FLAC, Ogg and MP3 through libsndfile, from any frame on, and writes WAV.
+
+Knows nothing of limits, rates asked for, or rows.
+"""
 
 import io
 import re
@@ -112,3 +115,10 @@ def _opened(file: BinaryIO, kind: str) -> sf.SoundFile:
         if kind == "Ogg" and not re.search(rb"\x01vorbis|OpusHead", containers.at(file, 0, containers.HEAD_BYTES)):
             fail("unsupported_audio", "the Ogg file holds neither Vorbis nor Opus, which are what is read here")
         fail("undecodable_audio", f"the bytes begin like {kind} but cannot be opened as such")
+
+
+def wav(samples: npt.NDArray[np.float32], rate: int) -> bytes:
+    """Return the samples of one channel, from -1 to 1, as a WAV file of 16-bit PCM."""
+    encoded = io.BytesIO()
+    sf.write(encoded, samples, rate, format="WAV", subtype="PCM_16")
+    return encoded.getvalue()

@@ -36,6 +36,8 @@ def arrived(prediction: Column, task: Task) -> Column:
     for name, kind in ledger.split_fields(task.prediction):
         if name in task.json_fields:
             prediction = prediction.withField(name, F.from_json(prediction[name], kind))
+        if name in task.binary_fields:
+            prediction = prediction.withField(name, F.unbase64(prediction[name]))
     return prediction
 
 
@@ -148,6 +150,7 @@ def sql_function(name: str, task: Task) -> str:
     values |= {
         name: f"from_json({values[name]}, '{kind}')" for name, kind in ledger.split_fields(task.prediction) if name in task.json_fields
     }
+    values |= {name: f"unbase64({values[name]})" for name in task.binary_fields}
     fields = ", ".join(f"'{name}', {value}" for name, value in values.items())
     error = ", ".join(f"'{field}', e.r.error.{field}" for field in ("stage", "code", "message", "retryable"))
     filled = f"""named_struct(

@@ -147,7 +147,7 @@ What a run would refuse is refused here already: a class that does not fit the t
 
 The model also works without a run file. `mlflow.pyfunc.load_model(uri).predict(frame)` and `mlflow.pyfunc.spark_udf(spark, uri)` give
 one row for each row: the prediction's fields as columns, then `status` and `error`. A bad row has `status = 'failed'` and says why in
-`error`, which is empty elsewhere.
+`error`, which is empty elsewhere. Bytes, such as a recording that was made, are base64 there, since MLflow's UDFs return none.
 """
 
 

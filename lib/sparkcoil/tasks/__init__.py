@@ -3,11 +3,13 @@
 A task says what goes in and what comes out; an engine says how it is computed. Knows nothing of Spark, MLflow or torch.
 """
 
+import base64
 import importlib
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -118,15 +120,29 @@ class Task:
     json_fields: tuple[str, ...] = ()
     engines: tuple[tuple[str, str], ...] = ()
 
+    @cached_property
+    def binary_fields(self) -> tuple[str, ...]:
+        """The fields of the prediction that are bytes, and leave the worker as base64: MLflow's UDFs refuse to return BINARY."""
+        return tuple(name for name, kind in ledger.split_fields(self.prediction) if kind.upper() == "BINARY")
+
     @property
     def wire(self) -> str:
         """The DDL of the prediction as it leaves the worker: text for what MLflow cannot convert, or would lose the nulls of."""
-        fields = ledger.split_fields(self.prediction)
-        return ", ".join(f"{name} {'STRING' if name in self.json_fields else kind}" for name, kind in fields)
+        fields, texts = ledger.split_fields(self.prediction), (*self.json_fields, *self.binary_fields)
+        return ", ".join(f"{name} {'STRING' if name in texts else kind}" for name, kind in fields)
+
+    def sent(self, prediction: Prediction) -> Prediction:
+        """Return a prediction as it leaves the worker."""
+        return {**prediction, **{name: encoded(prediction[name]) for name in self.binary_fields}}
 
     def engine_of(self, architecture: str) -> str:
         """Return the engine that runs models of a class."""
         return next((engine for head, engine in self.engines if architecture.endswith(head)), self.engine)
+
+
+def encoded(content: bytes | None) -> str | None:
+    """Return bytes as base64."""
+    return None if content is None else base64.b64encode(content).decode()
 
 
 def wired(task: Task, columns: Mapping[str, C]) -> dict[str, C | str]:

@@ -1,0 +1,73 @@
+"""Recordings leave the workers as bytes, through every door."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+import soundfile
+import tiny_speech
+from pyspark.sql import DataFrame, SparkSession
+from runs import make_table, text_run
+
+from sparkcoil import log_model, register, run, score, scoring_udf
+from sparkcoil.errors import ModelError
+
+ROWS = [(0, "where was she born"), (1, None), (2, "so it goes"), (3, "12")]
+
+
+@pytest.fixture(scope="module")
+def voice(home: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of a tiny voice."""
+    checkpoint = tiny_speech.tiny_voice(tmp_path_factory.mktemp("voice")) / "model"
+    return log_model(checkpoint, task="text-to-speech", name="voice", input_example={"text": ["so it goes"]}).uri
+
+
+@pytest.fixture(scope="module")
+def table(spark: SparkSession, voice: str) -> DataFrame:
+    """The table that a run makes of the rows."""
+    make_table(spark, "lines", ROWS)
+    run(spark, text_run(voice, "lines", "lines_spoken", rows={"max_failed_share": 1.0}))
+    return spark.table("lines_spoken")
+
+
+def comparable(frame: DataFrame) -> list[Any]:
+    return [tuple(row) for row in frame.select("id", "prediction", "status", "error", "warnings").orderBy("id").collect()]
+
+
+def test_the_table_has_the_bytes_of_files_that_open_with_the_rate_and_the_duration_that_are_said(table: DataFrame) -> None:
+    assert table.schema["prediction"].dataType.simpleString() == "struct<audio:binary,sampling_rate:int,duration:double>"
+    first, null, last, number = comparable(table)
+    assert [each[3] and each[3]["code"] for each in (first, null, last, number)] == [None, "null_input", None, "no_tokens"]
+    assert null[1] is number[1] is None
+    for _, prediction, *_ in (first, last):
+        info = soundfile.info(io.BytesIO(prediction["audio"]))
+        assert (info.samplerate, info.frames / info.samplerate) == (prediction["sampling_rate"], prediction["duration"])
+
+
+def test_every_door_gives_what_a_run_gives(spark: SparkSession, voice: str, table: DataFrame) -> None:
+    lines = spark.table("lines")
+    speak = scoring_udf(spark, voice)
+    register(spark, "speak", voice)
+    doors = (
+        score(lines, voice, keys="id", columns={"text": "body"}),
+        lines.select("id", speak("body").alias("scored")).select("id", "scored.*"),
+        spark.sql("SELECT id, scored.* FROM (SELECT id, speak(body) AS scored FROM lines)"),
+    )
+    assert [each.schema["prediction"].dataType for each in doors] == [table.schema["prediction"].dataType] * 3
+    assert [comparable(each) for each in doors] == [comparable(table)] * 3
+
+
+def test_mlflow_itself_gives_base64(voice: str, table: DataFrame) -> None:
+    found = mlflow.pyfunc.load_model(voice).predict(pd.DataFrame({"text": [text for _, text in ROWS]}))
+    audio = [row[1] and row[1]["audio"] for row in comparable(table)]
+    assert [base64.b64decode(each) or None for each in found["audio"]] == [each and bytes(each) for each in audio]
+    assert found["status"].tolist() == ["ok", "failed", "ok", "failed"]
+
+
+def test_a_speaker_that_the_model_has_not_ends_a_run_before_its_first_row(spark: SparkSession, voice: str, table: DataFrame) -> None:
+    with pytest.raises(ModelError, match="speaker_id: expected a speaker 0, since the model has one speaker; found 4"):
+        run(spark, text_run(voice, "lines", "lines_refused", model={"uri": voice, "options": {"speaker_id": 4}}))
