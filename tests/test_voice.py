@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 import soundfile
 import tiny_speech
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from runs import make_table, text_run
 
 from sparkcoil import log_model, register, run, score, scoring_udf
 from sparkcoil.errors import ModelError
+from sparkcoil.udf import RECORDINGS_AT_ONCE, in_windows
 
 ROWS = [(0, "where was she born"), (1, None), (2, "so it goes"), (3, "12")]
 
@@ -59,6 +62,28 @@ def test_every_door_gives_what_a_run_gives(spark: SparkSession, voice: str, tabl
     )
     assert [each.schema["prediction"].dataType for each in doors] == [table.schema["prediction"].dataType] * 3
     assert [comparable(each) for each in doors] == [comparable(table)] * 3
+
+
+def test_recordings_leave_the_workers_in_windows_that_arrow_can_hold(spark: SparkSession, voice: str) -> None:
+    rows = 2 * RECORDINGS_AT_ONCE + 5
+    many = spark.range(0, rows, 1, 1).selectExpr(
+        "id", "concat('so it goes ', substring('abcdefghijklmnopqrstuvwxyz', id % 26, 3), id) AS body"
+    )
+    speak = scoring_udf(spark, voice)
+    records = many.select("id", speak("body").alias("scored")).orderBy("id").collect()
+    assert [each["id"] for each in records] == list(range(rows))
+    assert {each["scored"]["status"] for each in records} == {"ok"}
+    alone = many.where("id = 100").select(speak("body").alias("scored")).collect()[0]["scored"]
+    assert records[100]["scored"]["prediction"] == alone["prediction"]
+
+
+def test_results_come_in_windows(spark: SparkSession) -> None:
+    @F.pandas_udf("struct<n: int>")
+    def sizes(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        return (pd.DataFrame({"n": [len(batch)] * len(batch)}) for batch in batches)
+
+    frame = spark.range(0, 10, 1, 1).select(in_windows(sizes, 4)(F.struct("id")).alias("window"))
+    assert [row["window"]["n"] for row in frame.collect()] == [4, 4, 4, 4, 4, 4, 4, 4, 2, 2]
 
 
 def test_mlflow_itself_gives_base64(voice: str, table: DataFrame) -> None:

@@ -5,12 +5,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import reduce
+from functools import reduce, wraps
 from typing import Any
 
 import mlflow
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
 from sparkcoil import files, ledger, models, preflight, weights
@@ -21,6 +22,9 @@ from sparkcoil.selection import Selection
 from sparkcoil.tasks import Task, wired
 
 ScoringFunction = Callable[..., Column]
+
+# Rows whose recordings leave a worker together: an Arrow batch holds no more than 2 GiB of text, and a minute takes about 3 MB of it.
+RECORDINGS_AT_ONCE = 64
 
 ERROR = "STRUCT<stage: STRING, code: STRING, message: STRING, retryable: BOOLEAN>"
 
@@ -65,7 +69,9 @@ def scoring_function(
 
     def staged(spec: Spec) -> Any:
         folder, kind = str(models.stage(spec)), result_type(selection.task)
-        return mlflow.pyfunc.spark_udf(spark, folder, result_type=kind, env_manager="local").__wrapped__.asNondeterministic()
+        function = mlflow.pyfunc.spark_udf(spark, folder, result_type=kind, env_manager="local").__wrapped__
+        large = selection.task.binary_fields and batching.window_rows is None
+        return (in_windows(function, RECORDINGS_AT_ONCE) if large else function).asNondeterministic()
 
     cleared = preflight.check(spark, selection, spec, staged, sample)
     return staged(replace(spec, placement=replace(spec.placement, dtype=cleared.dtype))), cleared
@@ -160,6 +166,18 @@ def sql_function(name: str, task: Task) -> str:
         'warnings', e.r.warnings)"""
     body = f"transform(array({name}_records(named_struct({sent}))), e -> {filled})[0]"
     return f"CREATE OR REPLACE TEMPORARY FUNCTION {name}({parameters}) RETURN {body}"
+
+
+def in_windows(function: Any, rows: int) -> Any:
+    """Return MLflow's UDF, which takes one struct, with Arrow batches cut into windows of so many rows, each with a result of its own."""
+    predict = function.func
+
+    # It travels by value, as MLflow's does: executors have no sparkcoil but in the model that this loads.
+    @wraps(predict)
+    def windowed(batches: Any) -> Any:
+        return predict(batch.iloc[start : start + rows] for batch in batches for start in range(0, len(batch), rows))
+
+    return pandas_udf(windowed, function.returnType)  # type: ignore[call-overload]
 
 
 @contextmanager
