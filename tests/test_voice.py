@@ -11,12 +11,18 @@ import pandas as pd
 import pytest
 import soundfile
 import tiny_speech
+import transformers
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from runs import make_table, text_run
 
-from sparkcoil import log_model, register, run, score, scoring_udf
+from sparkcoil import engines, log_model, register, run, score, scoring_udf
+from sparkcoil.config import ModelConfig
+from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError
+from sparkcoil.registry import write_model
+from sparkcoil.scoring import Scoring
+from sparkcoil.selection import select
 from sparkcoil.udf import RECORDINGS_AT_ONCE, in_windows
 
 ROWS = [(0, "where was she born"), (1, None), (2, "so it goes"), (3, "12")]
@@ -91,6 +97,24 @@ def test_mlflow_itself_gives_base64(voice: str, table: DataFrame) -> None:
     audio = [row[1] and row[1]["audio"] for row in comparable(table)]
     assert [base64.b64decode(each) or None for each in found["audio"]] == [each and bytes(each) for each in audio]
     assert found["status"].tolist() == ["ok", "failed", "ok", "failed"]
+
+
+@pytest.mark.parametrize("task", ["text-to-audio", "text-to-speech"])
+def test_a_pipeline_that_mlflow_has_logged_speaks_as_the_checkpoint_does(tmp_path: Path, task: str) -> None:
+    checkpoint = tiny_speech.tiny_voice(tmp_path / "tiny") / "model"
+    pipeline: Any = transformers.pipeline("text-to-audio", model=str(checkpoint), device="cpu")
+    mlflow.transformers.save_model(pipeline, str(tmp_path / "theirs"), task=task, pip_requirements=["mlflow"])
+    write_model(checkpoint, tmp_path / "ours", task=task)
+    theirs, ours = (spoken(tmp_path / name) for name in ("theirs", "ours"))
+    assert theirs == ours
+
+
+def spoken(artifact: Path) -> list[Any]:
+    """Return what a logged model makes of the rows that can be spoken."""
+    found = select(ModelConfig(uri=str(artifact)), name="test", task=None, columns={"text": "body"})
+    engine = engines.load(engines.name_of(found.task, artifact), artifact, found.effective.options, Placement("cpu", "auto"))
+    scoring = Scoring(found.task, engine, found.effective.options, engine.budget)
+    return [each.prediction for each in scoring.score([{"text": text.encode()} for _, text in ROWS if text])[0]]
 
 
 def test_a_speaker_that_the_model_has_not_ends_a_run_before_its_first_row(spark: SparkSession, voice: str, table: DataFrame) -> None:
