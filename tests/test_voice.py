@@ -107,6 +107,7 @@ def test_a_pipeline_that_mlflow_has_logged_speaks_as_the_checkpoint_does(tmp_pat
     write_model(checkpoint, tmp_path / "ours", task=task)
     theirs, ours = (spoken(tmp_path / name) for name in ("theirs", "ours"))
     assert theirs == ours
+    assert [each is None for each in theirs] == [False, False, True]
 
 
 def spoken(artifact: Path) -> list[Any]:
