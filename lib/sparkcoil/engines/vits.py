@@ -18,11 +18,12 @@ from transformers.utils.import_utils import is_uroman_available
 
 from sparkcoil import checkpoint
 from sparkcoil.batching import Budget
-from sparkcoil.planning import seed_of, seeded
+from sparkcoil.decoding import seeded
 from sparkcoil.engines import Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE
 from sparkcoil.errors import EnvironmentError_, ModelError, RowError, first_line
 from sparkcoil.generation import Request
+from sparkcoil.planning import seed_of
 from sparkcoil.tasks import Facts
 
 # A batch of several would cost the same, and be computed again for the one that fails.
