@@ -18,7 +18,7 @@ import tiny_models
 import torch
 import transformers
 
-from sparkcoil.decoding import seed_of
+from sparkcoil.planning import seed_of
 
 Rows = Sequence[Mapping[str, Any]]
 Found = list[dict[str, Any]]
