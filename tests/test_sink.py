@@ -1,5 +1,8 @@
 """The target's identity: which columns its rows are keyed by is recorded with it, and held against each run."""
 
+import os
+from pathlib import Path
+
 import pytest
 from pyspark.sql import SparkSession
 from runs import history, make_table, text_run
@@ -50,6 +53,14 @@ def test_keys_and_task_are_written_with_the_one_commit_that_makes_the_table(spar
     properties = spark.sql("DESCRIBE DETAIL made").select("properties").head()["properties"]
     assert (properties["sparkcoil.keys"], properties["sparkcoil.task"]) == ('["ticket_id"]', "text-classification")
     assert history(spark, "made") == 1
+
+
+def test_a_relative_path_lies_in_the_folder_of_the_job(spark: SparkSession, tmp_path: Path) -> None:
+    frame = spark.createDataFrame([], "ticket_id BIGINT")
+    made = sink.expected(frame, ["ticket_id"], TargetConfig(path=os.path.relpath(tmp_path / "made")), TASK)
+    sink.create(spark, made)
+    sink.check(spark, made)
+    assert (tmp_path / "made" / "_delta_log").is_dir()
 
 
 def test_a_table_that_does_not_say_its_keys_is_taken_as_it_is(spark: SparkSession) -> None:

@@ -106,7 +106,7 @@ class TargetConfig(Section):
     table: TableName | None = None
     """A table by its name; made by the first run."""
     path: Text | None = None
-    """A folder; made by the first run."""
+    """A folder; a relative one lies in the folder that the job runs in; made by the first run."""
     keep: Annotated[tuple[Column, ...], expected("a list of column names")] = ()
     """Source columns copied along; refreshed only when the row is due."""
     jsonl: Text | None = None

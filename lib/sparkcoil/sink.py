@@ -110,7 +110,7 @@ def create(spark: SparkSession, target: Target) -> None:
     if exists(spark, target):
         return
     builder = DeltaTable.createIfNotExists(spark).addColumns(target.schema)
-    builder = builder.tableName(target.table) if target.table else builder.location(str(target.path))
+    builder = builder.tableName(target.table) if target.table else builder.location(location(spark, target))
     measured = [field.name for field in target.schema if field.name in target.keys and has_statistics(field)] + list(MEASURED)
     builder = builder.property(KEYS_PROPERTY, json.dumps(target.keys)).property(TASK_PROPERTY, target.task)
     for name, note in target.notes.items():
