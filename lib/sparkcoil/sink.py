@@ -93,7 +93,7 @@ def check(spark: SparkSession, target: Target) -> None:
         if wanted.get(name) != found.get(name)
     ]
     if problems:
-        raise TargetError("\n  - ".join([f"target: {target.name} is not this run's prediction table", *problems]))
+        raise TargetError("\n  - ".join([f"target: {target.name} is not this run's; score into a new one, or ALTER TABLE it", *problems]))
 
 
 def key_problems(table: DeltaTable, target: Target) -> Iterator[str]:

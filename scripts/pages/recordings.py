@@ -29,6 +29,26 @@ Any sampling rate from {media.RATES[0]:,} to {media.RATES[-1]:,} Hz and up to {m
 the model's rate. What a file is, its first bytes say, never its name: {BY_LIBSNDFILE} are read with `sparkcoil[audio]`;
 {BY_FFMPEG} also need PyAV, `sparkcoil[media]`.
 
+## A folder of recordings
+
+```yaml
+name: calls
+model:
+  uri: models:/transcriber@champion
+source:
+  path: /data/calls         # a relative one lies in the folder that the job runs in
+  format: binaryFile
+  options: {{recursiveFileLookup: true, pathGlobFilter: "*.{{wav,flac}}"}}   # else files of subfolders are left out, and every other file is a row
+  keys: [path]              # as Spark writes it: file:/data/calls/a.wav
+  columns: {{audio: content}}
+target:
+  table: calls_heard
+  keep: [modificationTime, length]
+```
+
+The source is a root by itself, and executors that see the files open them: Spark reads none of them. A file of which the size or the time
+of modification has changed is due again.
+
 ## Files that rows name
 
 A row opens nothing by itself: `source.roots` lists where files may lie, and without it no path is opened.
@@ -48,8 +68,8 @@ source:
   {recordings.MAX_CELL_BYTES // 2**20} MiB.
 - http(s) and every other scheme are never opened. Read the files into a table first.
 
-With `format: binaryFile`, the source is a root by itself, and `columns: {{audio: content}}` sends paths to executors that see the files.
-Spark then reads none of them: a file of which the size or the time of modification has changed is due again.
+A path is absolute, or else its row fails; of a relative one `source.columns` makes one: `{{audio: "concat('/data/calls/', file)"}}`. A relative
+root lies in the folder that the job runs in.
 
 A row's `input_hash` is that of the cell. Where that is a path in a column, a file that changes under it does not make the row due again.
 
