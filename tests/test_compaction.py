@@ -75,6 +75,34 @@ def test_texts_are_those_of_rows_alone(models: Any, family: str) -> None:
     assert [each.completions for each in engine.forward(rows)] == [engine.forward([each])[0].completions for each in rows]
 
 
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.5}
+ATTENTION = {"intermediate_size": 64, "num_attention_heads": 2, "max_position_embeddings": 256}
+OTHERS: dict[str, dict[str, Any]] = {
+    # What they remember of a row is no keys and values, or not those alone.
+    "mamba": {"state_size": 8},
+    "falcon_h1": {"num_key_value_heads": 1, "mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8, **ATTENTION},
+    # It remembers nothing.
+    "openai-gpt": {"n_positions": 256, "n_embd": 32, "n_layer": 2, "n_head": 2},
+    # Positions are counted from behind the padding token, unless they are told.
+    "roberta": {"is_decoder": True, **ATTENTION},
+    # It does not know of an attention mask.
+    "rwkv": {"context_length": 256, "attention_hidden_size": 32},
+}
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_texts_are_those_of_rows_alone_whatever_a_model_remembers(family: str, tmp_path: Path) -> None:
+    tokenizer = tiny_models.byte_tokenizer(None)
+    ends = {"vocab_size": len(tokenizer), "bos_token_id": 3, "eos_token_id": 1, "pad_token_id": 0}
+    torch.manual_seed(3)
+    chosen = transformers.AutoConfig.for_model(family, **{**({} if family == "openai-gpt" else SIZES), **OTHERS[family], **ends})
+    written = transformers.AutoModelForCausalLM.from_config(chosen)
+    model = loaded(tiny_models.saved(tmp_path, written, tokenizer), "text-generation")
+    rows = prepared(model, [*PROMPTS[:6], *(TEMPLATE + each for each in PROMPTS[:6])], max_new_tokens=[2 * i + 1 for i in range(12)])
+    together = [each.completions for each in model[2].forward(rows)]
+    assert together == [model[2].forward([each])[0].completions for each in rows]
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama"])
 def test_what_prompts_have_in_common_is_computed_once(models: Any, family: str) -> None:
     engine = models[family][2]

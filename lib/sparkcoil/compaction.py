@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from transformers import Cache, DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.modeling_outputs import BaseModelOutput
 
 from sparkcoil.steps import Watch
@@ -74,6 +74,16 @@ class Leaving(StoppingCriteria):
         return torch.ones_like(over) if self.over.sum() >= self.share * len(over) else self.over
 
 
+def lets_go(model: Any) -> bool:
+    """Tell whether rows can be taken out of what a model remembers: out of keys and values, not out of states that recur."""
+    if model.config.is_encoder_decoder:
+        return True
+    if model._is_stateful or "past_key_values" not in inspect.signature(model.forward).parameters:
+        return False
+    layers = DynamicCache(config=model.config.get_text_config(decoder=True)).layers
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
+
+
 def is_divisible(own: Any) -> bool:
     """Tell whether a generation configuration holds nothing that would change when a call is divided into several."""
     return all(getattr(own, name, None) in (None, 1.0, 0) for name in UNDIVIDED) and getattr(own, "guidance_scale", None) in (None, 1)
@@ -97,7 +107,9 @@ def started(model: Any, ids: torch.Tensor, mask: torch.Tensor, *, shared: int) -
         own = model.generation_config
         first = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
         return Flight(rows, ids.new_full((len(ids), 1), first), mask, hidden=hidden)
-    past = model(input_ids=ids[:1, :shared], use_cache=True).past_key_values if shared else None
+    # Left to itself a RoBERTa counts positions otherwise than `model.generate` tells it to.
+    places = torch.arange(shared, device=ids.device)[None]
+    past = model(input_ids=ids[:1, :shared], position_ids=places, use_cache=True).past_key_values if shared else None
     if past is not None:
         past.batch_repeat_interleave(len(ids))
     return Flight(rows, ids, mask, past)
@@ -134,5 +146,6 @@ def written(
         texts = output.sequences[:, start:].tolist()
         found.update((flight.rows[i], texts[i]) for i in leaving.over.nonzero()[:, 0].tolist())
         lost |= {flight.rows[i] for i in watch.seen()}
-        flight = flight.without(leaving.over, output.sequences, getattr(output, "past_key_values", None))
+        past = getattr(output, "past_key_values", None)
+        flight = flight.without(leaving.over, output.sequences, past if isinstance(past, Cache) else None)
     return found, lost

@@ -18,6 +18,8 @@ from sparkcoil.generation import Generated
 from sparkcoil.planning import Decoder, Plan, Prompt
 from sparkcoil.steps import Ended, RepetitionPenalty, Watch, completed
 
+# Models that take padding, or a neighbour, for text, whatever the attention mask says.
+SOLITARY = ("doge", "minimax", "recurrent_gemma", "rwkv", "xlnet", "xlstm")
 # Fewer tokens, and those of fewer rows, are not worth a forward pass of their own.
 SHARED_TOKENS, SHARING_ROWS = 16, 4
 
@@ -39,7 +41,7 @@ def groups(found: Decoder, prompts: Sequence[Prompt]) -> list[list[int]]:
     begun = Counter(prompt.ids[:SHARED_TOKENS] for prompt in prompts) if compaction.shares(found.model) else Counter()
     for i, prompt in enumerate(prompts):
         key: list[Hashable] = [prompt.plan.settings]
-        if prompt.plan.seed is not None:
+        if prompt.plan.seed is not None or found.model.config.model_type in SOLITARY:
             key.append(i)
         # Beams and a forced end depend on the limit; a greedy text does not, and is cut to its own.
         if (found.default(prompt.plan, "num_beams") or 1) > 1 or found.default(prompt.plan, "forced_eos_token_id") is not None:
@@ -60,7 +62,8 @@ def generate_alike(found: Decoder, prompts: Sequence[Prompt]) -> list[Generated 
     settings = {**dict(plan.settings), "pad_token_id": found.pad, "eos_token_id": list(found.eos) or None}
     settings["max_new_tokens"] = max(prompt.plan.ending.limit for prompt in prompts)
     single = all(found.default(plan, name) in (None, 1) for name in ("num_beams", "num_return_sequences"))
-    if len(prompts) > 1 and single and plan.seed is None and compaction.is_divisible(found.model.generation_config):
+    divisible = compaction.is_divisible(found.model.generation_config) and compaction.lets_go(found.model)
+    if len(prompts) > 1 and single and plan.seed is None and divisible:
         texts, lost = together(found, prompts, settings)
     else:
         texts, lost = at_once(found, prompts, settings)

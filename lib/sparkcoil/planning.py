@@ -86,7 +86,8 @@ def positions(config: Any, side: str) -> int:
     """Return how many positions the encoder or the decoder of a model has; T5 and the like have no end."""
     nested = getattr(config, side, None)
     own = getattr(config, f"max_{side}_position_embeddings", None) or getattr(config, "max_position_embeddings", None)
-    return int(own or getattr(nested, "max_position_embeddings", None) or UNLIMITED)
+    found = int(own or getattr(nested, "max_position_embeddings", None) or UNLIMITED)
+    return found if found > 0 else UNLIMITED  # XLNet says -1
 
 
 def encode(tokenizer: Any, text: str, limit: int, options: GenerationOptions, *, special: bool = True) -> tuple[tuple[int, ...], bool]:
