@@ -129,9 +129,9 @@ def check(stream: Stream, max_seconds: float) -> None:
 
 def _check_layout(rate: int, channels: int) -> None:
     if rate not in RATES:
-        fail("audio_rate", f"the header declares {rate:,} Hz; {RATES[0]:,} to {RATES[-1]:,} Hz are decoded")
+        fail("audio_rate", f"the recording is said to have {rate:,} Hz; {RATES[0]:,} to {RATES[-1]:,} Hz are decoded")
     if channels not in CHANNELS:
-        fail("audio_channels", f"the header declares {channels:,} channels; {CHANNELS[0]} to {CHANNELS[-1]} are decoded")
+        fail("audio_channels", f"the recording is said to have {channels:,} channels; {CHANNELS[0]} to {CHANNELS[-1]} are decoded")
 
 
 def _check_length(frames: int, stream: Stream, max_seconds: float) -> None:

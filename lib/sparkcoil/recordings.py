@@ -12,6 +12,7 @@ audio_type         an array of something else than floating point numbers, or a 
 """
 
 import base64
+import numbers
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ MAX_CELL_BYTES = 2**28  # 23 minutes of 48 kHz stereo in 16 bits; a longer recor
 # What a task that hears a recording in one piece says of its length.
 HEARD_WHOLE = Field(default=600.0, gt=0, description="a longer recording is failed")
 
-_DATA_URI = re.compile(rb"data:[^,]{0,100};base64,")
+_DATA_URI = re.compile(rb"(?i:data):[^,]{0,100};base64,")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _PLAIN_DIGITS = bytes.maketrans(b"-_", b"+/")
 _HEAD = 120
@@ -164,6 +165,8 @@ def of_struct(cell: Mapping[str, Any], rate: Any, options: HearingOptions) -> by
             return source_of(each, own if is_given(own) else rate, options)
     if known.get("path") is None:
         raise RowError("input", "null_input", "audio is a struct with nothing in it")
+    if not isinstance(known["path"], bytes | str):
+        fail("audio_type", "expected the path in a struct to be text")
     return named(known["path"], options)
 
 
@@ -197,9 +200,10 @@ def from_base64(text: bytes) -> bytes | None:
     if not uri and not (beginning[:3] == b"ID3" or containers.named(beginning)):
         return None
     whole = b"".join(digits.translate(_PLAIN_DIGITS).split())
-    if not _BASE64.fullmatch(whole):
+    count = len(whole.rstrip(b"="))
+    if not _BASE64.fullmatch(whole) or count % 4 == 1:
         fail("undecodable_audio", "the text is not valid base64")
-    return encoded(base64.b64decode(whole.rstrip(b"=") + b"=" * (-len(whole.rstrip(b"=")) % 4)))
+    return encoded(base64.b64decode(whole[:count] + b"=" * (-count % 4)))
 
 
 def waveform(cell: Any, rate: Any) -> Waveform:
@@ -212,7 +216,7 @@ def waveform(cell: Any, rate: Any) -> Waveform:
         fail("audio_type", "expected an array of floating point numbers in one dimension")
     if not is_given(rate):
         fail("no_sampling_rate", "samples need their rate: a `sampling_rate` beside them, or the option of that name")
-    if not float(rate).is_integer():
+    if not isinstance(rate, numbers.Real) or not float(rate).is_integer():
         fail("audio_rate", "the sampling rate is no whole number")
     with np.errstate(over="ignore"):
         return Waveform(samples.astype(np.float32), int(rate))
