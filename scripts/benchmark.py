@@ -1,9 +1,12 @@
-"""Runs sparkcoil and its peers side by side, and writes what was measured; run by scripts/benchmark."""
+"""Runs sparkcoil and its peers side by side, and writes what was measured as JSON; run by scripts/benchmark."""
 
 import json
-import logging
 import os
+import platform
+import subprocess
 import sys
+import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,60 +16,185 @@ import typer
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
-from benchmarks import bare, checkpoints, engine, rounds  # noqa: E402
+from benchmarks import bare, checkpoints, contest, engine  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
 
 from sparkcoil.registry import write_model  # noqa: E402
 
-log = logging.getLogger("benchmark")
+CACHE = ROOT / ".cache" / "benchmark"
+RESULTS = ROOT / "docs" / "benchmarks"
+PEERS = {"Ray Data": "ray_data.py", "Daft": "daft_udf.py"}
 app = typer.Typer()
 
+Scale = Annotated[float, typer.Option(help="rows, as a share of each workload's own")]
+Times = Annotated[int, typer.Option(help="rounds", min=1)]
 
-def logged(workload: Workload, cache: Path) -> Path:
+
+def logged(workload: Workload) -> Path:
     """Return the folder of a workload's model as it is logged."""
-    folder = cache / f"{workload.model}-{workload.task.replace('/', '-')}"
+    folder = CACHE / f"{workload.model}-{workload.task}"
     if not (folder / "MLmodel").is_file():
-        write_model(checkpoints.made(workload.model, cache / "checkpoints"), folder, task=workload.task)
+        write_model(checkpoints.made(workload.model, CACHE / "checkpoints"), folder, task=workload.task)
     return folder
 
 
-def measured(workload: Workload, artifact: Path, device: str, dtype: str, times: int, scale: float) -> dict[str, Any]:
-    """Return what a workload took each contestant, after their outputs were held against each other."""
-    rows = workload.rows(max(2, int(workload.count * scale)))
+def drawn(workload: Workload, scale: float) -> list[Any]:
+    """Return the rows of a workload."""
+    return list(workload.rows(max(2, int(workload.count * scale))))
+
+
+def environment() -> dict[str, Any]:
+    """Return where this is measured."""
+    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    packages = {name: version(name) for name in ("pyspark", "delta-spark", "mlflow", "transformers", "torch", "pyarrow", "pandas")}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": cpu, "cpus": os.cpu_count(), "gpu": gpu, "python": platform.python_version(), **packages, "load": os.getloadavg()[0]}
+
+
+def keep(name: str, found: list[dict[str, Any]]) -> None:
+    """Write what was measured."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({"environment": environment(), "measured": found}, indent=1) + "\n")
+
+
+def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: int, rows: list[Any]) -> dict[str, Any]:
+    """Return what a workload took each contestant without Spark, after their outputs were held against each other."""
     mine = engine.ours(workload, artifact, device, dtype)
     natives = [engine.native(workload, artifact, device, batch) for batch in workload.batches]
-    agreed = rounds.agreement(mine.run(rows), natives[0].run(rows))
-    loop = rounds.fastest(bare.contestants(workload, artifact, device, dtype, rows), rows)
-    loop.run(rows)
-    timings = rounds.timed([mine, loop, *natives], rows, times)
+    theirs = [each.run(rows) for each in natives]
+    agreed = max((contest.agreement(mine.run(rows), each) for each in theirs), key=lambda each: each["equal"])
+    loop = contest.fastest(bare.contestants(workload, artifact, device, dtype, rows), rows)
+    timings = contest.timed([mine, loop, *natives], rows, times)
     return {
         "workload": workload.name,
         "rows": len(rows),
         "unit": workload.unit,
-        "units": mine.noted["units"],
-        "agreement": {**agreed, "within": rounds.within(agreed, dtype)},
-        "seconds": {each.name: each.seconds for each in timings},
-        "medians": {each.name: round(each.median, 3) for each in timings},
+        "units": round(mine.noted["units"], 1),
+        "agreement": {**agreed, "native_with_itself": contest.agreement(theirs[0], theirs[-1])["equal"]},
+        "seconds": {each.name: [round(one, 3) for one in each.seconds] for each in timings},
         "noted": {key: mine.noted[key] for key in ("computed_rows", "forwards", "computed", "useful", "out_of_memory", "seconds")},
+        "peak_mebibytes": contest.peak_mebibytes(),
     }
 
 
-@app.command()
-def main(
-    only: Annotated[str, typer.Option(help="workloads whose name holds this")] = "",
-    device: str = "cpu",
-    dtype: str = "float32",
-    times: Annotated[int, typer.Option(help="rounds", min=1)] = 3,
-    scale: Annotated[float, typer.Option(help="rows, as a share of each workload's own")] = 1.0,
-) -> None:
-    """Time the engine layer."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+@app.command("engine")
+def without_spark(only: str = "", device: str = "cpu", dtype: str = "float32", times: Times = 3, scale: Scale = 0.25) -> None:
+    """Time the engine layer beside the native pipeline and the bare loop."""
+    quiet()
     torch.set_num_threads(1)
-    cache = Path(os.environ.get("SPARKCOIL_BENCHMARK", ROOT / ".cache" / "benchmark"))
+    found = []
     for workload in WORKLOADS.values():
         if only in workload.name:
-            print(json.dumps(measured(workload, logged(workload, cache), device, dtype, times, scale)), flush=True)
+            found.append(beside(workload, logged(workload), device, dtype, times, drawn(workload, scale)))
+            print(json.dumps(found[-1]), flush=True)
+    if not only:
+        keep("engine" if device == "cpu" else f"engine-{device}", found)
+
+
+@app.command("spark")
+def with_spark(only: str = "", times: Times = 3, scale: Scale = 1.0) -> None:
+    """Time whole jobs on Spark over Delta tables of one file and of 64, each written to a table of its own."""
+    quiet()
+    import sparkcoil
+
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        spark = sparkcoil.start_session({"spark.master": "local[2,4]", "spark.driver.memory": "3g"}, name="benchmark")
+        for name, files in (("reviews, MiniLM", 1), ("tickets, MiniLM", 1), ("tickets, MiniLM", 64)):
+            if only in name:
+                scratch = Path(folder) / f"{len(found)}"
+                scratch.mkdir()
+                found.append(jobs(spark, WORKLOADS[name], files, scratch, times, drawn(WORKLOADS[name], scale)))
+                print(json.dumps(found[-1]), flush=True)
+        if not only:
+            found.append(small(spark, WORKLOADS["tickets, MiniLM"], Path(folder)))
+            print(json.dumps(found[-1]), flush=True)
+        spark.stop()
+    if not only:
+        keep("spark", found)
+
+
+def jobs(spark: Any, workload: Workload, files: int, scratch: Path, times: int, rows: list[Any]) -> dict[str, Any]:
+    """Return what scoring a table took each contestant."""
+    from benchmarks import on_spark
+
+    artifact, source = logged(workload), on_spark.table(spark, rows, scratch, files)
+    ran = on_spark.contestants(spark, workload, artifact, source, scratch)
+    labels = {each.name: each.run(rows) for each in ran}  # the first time warms up
+    ours = labels["sparkcoil, float32"]
+    timings = contest.timed(ran, rows, times)
+    size = min((512, 1024), key=lambda each: bare.on_all_cpus(workload, artifact, "float32", rows, each, 1))
+    bare_seconds = {
+        f"bare loop, {count} of one thread": [bare.on_all_cpus(workload, artifact, "float32", rows, size, count) for _ in range(times)]
+        for count in (1, 2)
+    }
+    apart = {name: contest.agreement(ours, own)["equal"] for name, own in labels.items()}
+    return {
+        "workload": f"{workload.name}, {files} file{'s' * (files > 1)}",
+        "rows": len(rows),
+        "equal": apart,
+        "seconds": {
+            **{each.name: [round(one, 3) for one in each.seconds] for each in timings},
+            **bare_seconds,
+            **peers(source, artifact, scratch, times),
+        },
+        "noted": {each.name: each.noted for each in ran if each.noted},
+    }
+
+
+def peers(source: Path, artifact: Path, scratch: Path, times: int) -> dict[str, Any]:
+    """Return the seconds of the peers that run in an environment of their own, or why one did not run."""
+    python, found = ROOT / ".cache" / "peers" / "bin" / "python", {}
+    for name, script in PEERS.items():
+        for batch in (1, 8):
+            command = [
+                python,
+                ROOT / "scripts" / "benchmarks" / "peers" / script,
+                f"{source}/*.parquet" if name == "Daft" else source,
+                artifact / "model",
+            ]
+            ended = subprocess.run(
+                [*map(str, command), str(scratch / f"{name}-{batch}"), str(times + 1), str(batch)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            seconds = [float(line.split()[1]) for line in ended.stdout.splitlines() if line.startswith("seconds")]
+            found[f"{name}, batch {batch}"] = (
+                seconds[1:] if len(seconds) == times + 1 else (ended.stderr.strip().splitlines() or ["no word"])[-1]
+            )
+    return found
+
+
+def small(spark: Any, workload: Workload, scratch: Path) -> dict[str, Any]:
+    """Return what a rerun with nothing due takes in a warm session, one with ten rows due, and runs of N, 2N and 4N rows."""
+    from benchmarks import on_spark
+
+    artifact, seconds = logged(workload), {}
+    for times in (1, 2, 4):
+        rows = drawn(workload, times / 4)
+        place = scratch / f"growth-{times}"
+        place.mkdir()
+        run = on_spark.sparkcoil_run(spark, workload, artifact, on_spark.table(spark, rows, place, 1), place, "float32")
+        run.run(rows)
+        seconds[f"{len(rows)} rows"] = run.noted["seconds"]
+    seconds.update(on_spark.reruns(spark, artifact, scratch / "growth-4"))
+    return {"workload": "growth and small runs", "seconds": seconds}
+
+
+@app.command()
+def report() -> None:
+    """Make docs/benchmarks/README.md and its plots of what was measured last."""
+    from benchmarks import page
+
+    page.write(RESULTS)
+
+
+def quiet() -> None:
+    """Keep progress bars and warnings out of the figures."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 if __name__ == "__main__":

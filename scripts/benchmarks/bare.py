@@ -4,7 +4,9 @@ Its batches are cut from the rows sorted by length (of texts that are written: b
 of several sizes. Equal rows are computed each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 import transformers
 
 from benchmarks import sounds
-from benchmarks.engine import Contestant
+from benchmarks.contest import Contestant
 from benchmarks.workloads import Workload
 
 Batch = Mapping[str, torch.Tensor]
@@ -119,4 +121,31 @@ def on(model: Any, batch: Batch) -> dict[str, torch.Tensor]:
     return {name: each.to(model.device, model.dtype if each.is_floating_point() else each.dtype) for name, each in batch.items()}
 
 
-Make = Callable[[Workload, Path, str, str, Sequence[Any]], list[Contestant]]
+def on_all_cpus(workload: Workload, artifact: Path, dtype: str, rows: Sequence[str], size: int, count: int) -> float:
+    """Return the seconds that so many processes of one thread take together for all rows, from when the last of them is ready."""
+    context = multiprocessing.get_context("spawn")
+    barrier, done = context.Barrier(count + 1), context.Queue()
+    shares = [list(rows[number::count]) for number in range(count)]
+    processes = [context.Process(target=share, args=(workload.name, artifact, dtype, each, size, barrier, done)) for each in shares]
+    for each in processes:
+        each.start()
+    barrier.wait()
+    started = time.perf_counter()
+    ended = [done.get() for _ in processes]
+    seconds = time.perf_counter() - started
+    for each in processes:
+        each.join()
+    assert len(ended) == count
+    return seconds
+
+
+def share(name: str, artifact: Path, dtype: str, rows: Sequence[str], size: int, barrier: Any, done: Any) -> None:
+    """Run the loop over a share of the rows once all processes are ready."""
+    from benchmarks.workloads import WORKLOADS
+
+    torch.set_num_threads(1)
+    found = next(each for each in contestants(WORKLOADS[name], artifact, "cpu", dtype, rows) if each.name.endswith(f" {size}"))
+    found.run(rows[:1])
+    barrier.wait()
+    found.run(rows)
+    done.put(len(rows))

@@ -4,7 +4,6 @@ Each contestant is a function from rows to outputs, ready to be timed: models ar
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 import transformers
 
 from benchmarks import sounds
+from benchmarks.contest import Contestant
 from benchmarks.workloads import Workload
 from sparkcoil import digest
 from sparkcoil.engines import Placement
@@ -20,15 +20,6 @@ from sparkcoil.tasks import Row
 from sparkcoil.weights import Weights
 
 WINDOW = 10_000
-
-
-@dataclass
-class Contestant:
-    """One who scores: `run` gives the outputs in the order of the rows, `noted` is what it counted of itself."""
-
-    name: str
-    run: Callable[[Sequence[Any]], list[Any]]
-    noted: dict[str, Any] = field(default_factory=dict)
 
 
 def ours(workload: Workload, artifact: Path, device: str, dtype: str) -> Contestant:

@@ -38,7 +38,8 @@ model:
 source:
   path: /data/calls         # a relative one lies in the folder that the job runs in
   format: binaryFile
-  options: {{recursiveFileLookup: true, pathGlobFilter: "*.{{wav,flac}}"}}   # else files of subfolders are left out, and every other file is a row
+  # without them files of subfolders are left out, and files of every other kind are rows
+  options: {{recursiveFileLookup: true, pathGlobFilter: "*.{{wav,flac}}"}}
   keys: [path]              # as Spark writes it: file:/data/calls/a.wav
   columns: {{audio: content}}
 target:
@@ -68,8 +69,8 @@ source:
   {recordings.MAX_CELL_BYTES // 2**20} MiB.
 - http(s) and every other scheme are never opened. Read the files into a table first.
 
-A path is absolute, or else its row fails; of a relative one `source.columns` makes one: `{{audio: "concat('/data/calls/', file)"}}`. A relative
-root lies in the folder that the job runs in.
+A path is absolute, or else its row fails; of a relative one `source.columns` makes one: `{{audio: "concat('/data/calls/', file)"}}`.
+A relative root lies in the folder that the job runs in.
 
 A row's `input_hash` is that of the cell. Where that is a path in a column, a file that changes under it does not make the row due again.
 
