@@ -219,7 +219,7 @@ def waveform(cell: Any, rate: Any) -> Waveform:
     if not isinstance(rate, numbers.Real) or not float(rate).is_integer():
         fail("audio_rate", "the sampling rate is no whole number")
     with np.errstate(over="ignore"):
-        return Waveform(samples.astype(np.float32), int(rate))
+        return Waveform(samples.astype(np.float32), int(float(rate)))
 
 
 def is_given(number: Any) -> bool:
