@@ -12,7 +12,24 @@ import pyarrow.parquet as pq
 import typer
 from make_keypad import Clip, Press, draw_noise, encode, tones
 
-NAMES = "zero one two three four five six seven eight nine star hash alpha bravo charlie delta".split()
+NAMES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "star",
+    "hash",
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+]
 WORDS = dict(zip("0123456789*#ABCD", NAMES, strict=True))
 
 SAMPLING_RATES = {8000: 0.5, 16000: 0.3, 22050: 0.1, 44100: 0.1}

@@ -14,9 +14,10 @@ BEGIN, END = "<!-- tasks: made by ./scripts/make_docs -->", "<!-- end of tasks -
 
 
 def pages(warehouse: Path | None = None) -> Mapping[Path, str]:
-    """Return every page that is made, whole, by its path; the tutorials' rows are a warehouse's, or else those that are shown."""
+    """Return every page that is made, whole, by its path; the tutorials' rows are a warehouse's, or else stay as they are."""
     readme, shown = ROOT / "README.md", ROOT / "docs" / "tutorials.md"
-    results = tutorials.results_of(warehouse) if warehouse else tutorials.results_in(shown.read_text(encoding="utf-8"))
+    scored = tutorials.results_of(warehouse) if warehouse else {}
+    results = {**tutorials.results_in(shown.read_text(encoding="utf-8")), **scored}
     return {
         ROOT / "docs" / "run-file.md": run_file.page(),
         ROOT / "docs" / "tasks.md": tasks.page(),

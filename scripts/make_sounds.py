@@ -94,7 +94,9 @@ def write_recordings(out_dir: Path, *, sounds: int, seed: int) -> pa.Table:
         clip = draw_sound(rng, name)
         path = folder / f"sound_{number:04d}.{container.lower()}"
         path.write_bytes(encode(clip, container, subtype=subtype))
-        rows.append({"file": path.name, "sound": name, "seconds": len(clip.samples) / clip.sampling_rate, "sampling_rate": clip.sampling_rate})
+        rows.append(
+            {"file": path.name, "sound": name, "seconds": len(clip.samples) / clip.sampling_rate, "sampling_rate": clip.sampling_rate}
+        )
     labels = pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
     pq.write_table(labels, out_dir / "labels.parquet")
     return labels

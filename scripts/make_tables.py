@@ -14,21 +14,30 @@ def docstrings(spark: SparkSession, data: Path) -> DataFrame:
     return spark.read.parquet(str(data / "docstrings" / "docstrings.parquet"))
 
 
-def recordings(spark: SparkSession, data: Path) -> DataFrame:
-    """Return the recordings as bytes, with the keys that were pressed in each."""
-    files = spark.read.format("binaryFile").load(str(data / "keypad" / "recordings"))
+def recordings(spark: SparkSession, folder: Path) -> DataFrame:
+    """Return recordings as bytes, with what is known of each, such as the keys that were pressed."""
+    files = spark.read.format("binaryFile").load(str(folder / "recordings"))
     named = files.select(F.element_at(F.split("path", "/"), -1).alias("file"), "content")
-    return named.join(spark.read.parquet(str(data / "keypad" / "labels.parquet")), "file")
+    return named.join(spark.read.parquet(str(folder / "labels.parquet")), "file")
+
+
+def calls(spark: SparkSession, folder: Path) -> DataFrame:
+    """Return recordings by their paths, with what is said in each."""
+    path = F.concat(F.lit(f"{folder.resolve() / 'recordings'}/"), "file")
+    return spark.read.parquet(str(folder / "labels.parquet")).withColumn("path", path)
 
 
 def quickstart(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
     """Return the tables of the quickstart by name."""
-    return {"docstrings": docstrings(spark, data), "recordings": recordings(spark, data)}
+    return {"docstrings": docstrings(spark, data), "recordings": recordings(spark, data / "keypad")}
 
 
 def tutorials(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
     """Return the tables of the tutorials by name."""
-    return {path.stem: spark.read.parquet(str(path)) for path in sorted((data / "tutorials").glob("*.parquet"))}
+    texts = {path.stem: spark.read.parquet(str(path)) for path in sorted((data / "tutorials").glob("*.parquet"))}
+    heard = {"calls": calls(spark, data / "calls"), "sounds": recordings(spark, data / "sounds")}
+    number = F.regexp_extract("file", r"\d+", 0).cast("int")
+    return {**texts, **{name: frame.withColumn("id", number) for name, frame in heard.items()}}
 
 
 SETS = {each.__name__: each for each in (quickstart, tutorials)}

@@ -9,8 +9,9 @@ import soxr
 import torch
 from make_calls import WORDS, Group, draw_groups, draw_rate, recorded
 from make_keypad import tones
-from speech.whisper import END, NO_TIMESTAMPS, RATE, START, TICK, WINDOW_SECONDS
 from transformers import WhisperFeatureExtractor, WhisperTokenizer
+
+from speech.whisper import END, NO_TIMESTAMPS, RATE, START, TICK, WINDOW_SECONDS
 
 # A call as it is, or a window from the midst of one, some of which are the last of their call.
 WHOLE_SHARE, CUT_SHORT_SHARE = 0.4, 0.25
@@ -19,6 +20,8 @@ WITHOUT_TIMES_SHARE = 0.12
 AUDIBLE = 0.04
 UNLEARNED = -100
 KEYS = {key: number for number, key in enumerate(WORDS, start=1)}
+# Of each tick: silence or a key, silence or a place in a group, silence or a place of a group in the window.
+CLASSES = (len(KEYS) + 1, 6, 10)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Teacher:
         places = torch.zeros(len(rows), width, round(WINDOW_SECONDS / TICK), dtype=torch.bool)
         for i, (tokens, spans) in enumerate(rows):
             inputs[i, : len(tokens) - 1] = torch.tensor(tokens[:-1])
-            labels[i, : len(tokens) - 1] = torch.tensor([UNLEARNED if each in (self.token(NO_TIMESTAMPS),) else each for each in tokens[1:]])
+            labels[i, : len(tokens) - 1] = torch.tensor([UNLEARNED if each == self.token(NO_TIMESTAMPS) else each for each in tokens[1:]])
             for j, (first, last) in spans.items():
                 places[i, j - 1, first:last] = True
         return Batch(features, inputs, labels, torch.stack([ticks(each.groups) for each in lessons]), places)
