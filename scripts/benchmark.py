@@ -24,6 +24,7 @@ from sparkcoil.registry import write_model  # noqa: E402
 CACHE = ROOT / ".cache" / "benchmark"
 RESULTS = ROOT / "docs" / "benchmarks"
 PEERS = {"Ray Data": "ray_data.py", "Daft": "daft_udf.py"}
+SMALL = "growth and small runs"
 app = typer.Typer()
 
 Scale = Annotated[float, typer.Option(help="rows, as a share of each workload's own")]
@@ -51,10 +52,14 @@ def environment() -> dict[str, Any]:
     return {"cpu": cpu, "cpus": os.cpu_count(), "gpu": gpu, "python": platform.python_version(), **packages, "load": os.getloadavg()[0]}
 
 
-def keep(name: str, found: list[dict[str, Any]]) -> None:
-    """Write what was measured."""
+def keep(name: str, found: dict[str, Any]) -> None:
+    """Write what was measured of a workload, in place of what was measured of it before."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"environment": environment(), "measured": found}, indent=1) + "\n")
+    file = RESULTS / f"{name}.json"
+    known = {each["workload"]: each for each in (json.loads(file.read_text()) if file.is_file() else [])}
+    known[found["workload"]] = {**found, "environment": environment()}
+    file.write_text(json.dumps([*known.values()], indent=1) + "\n")
+    print(json.dumps(found), flush=True)
 
 
 def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: int, rows: list[Any]) -> dict[str, Any]:
@@ -82,13 +87,10 @@ def without_spark(only: str = "", device: str = "cpu", dtype: str = "float32", t
     """Time the engine layer beside the native pipeline and the bare loop."""
     quiet()
     torch.set_num_threads(1)
-    found = []
     for workload in WORKLOADS.values():
         if only in workload.name:
-            found.append(beside(workload, logged(workload), device, dtype, times, drawn(workload, scale)))
-            print(json.dumps(found[-1]), flush=True)
-    if not only:
-        keep("engine" if device == "cpu" else f"engine-{device}", found)
+            found = beside(workload, logged(workload), device, dtype, times, drawn(workload, scale))
+            keep("engine" if device == "cpu" else f"engine-{device}", found)
 
 
 @app.command("spark")
@@ -97,22 +99,17 @@ def with_spark(only: str = "", times: Times = 3, scale: Scale = 1.0) -> None:
     quiet()
     import sparkcoil
 
-    found = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         spark = sparkcoil.start_session({"spark.master": "local[2,4]", "spark.driver.memory": "3g"}, name="benchmark")
         for name, files in (("reviews, MiniLM", 1), ("tickets, MiniLM", 1), ("tickets, MiniLM", 64)):
             if only in name:
-                scratch = Path(folder) / f"{len(found)}"
+                scratch = Path(folder) / f"{name}-{files}"
                 scratch.mkdir()
-                found.append(jobs(spark, WORKLOADS[name], files, scratch, times, drawn(WORKLOADS[name], scale)))
-                print(json.dumps(found[-1]), flush=True)
-        if not only:
-            found.append(small(spark, WORKLOADS["tickets, MiniLM"], Path(folder)))
-            print(json.dumps(found[-1]), flush=True)
+                keep("spark", jobs(spark, WORKLOADS[name], files, scratch, times, drawn(WORKLOADS[name], scale)))
+        if only in SMALL:
+            keep("spark", small(spark, WORKLOADS["tickets, MiniLM"], Path(folder)))
         spark.stop()
-    if not only:
-        keep("spark", found)
 
 
 def jobs(spark: Any, workload: Workload, files: int, scratch: Path, times: int, rows: list[Any]) -> dict[str, Any]:
@@ -180,7 +177,7 @@ def small(spark: Any, workload: Workload, scratch: Path) -> dict[str, Any]:
         run.run(rows)
         seconds[f"{len(rows)} rows"] = run.noted["seconds"]
     seconds.update(on_spark.reruns(spark, artifact, scratch / "growth-4"))
-    return {"workload": "growth and small runs", "seconds": seconds}
+    return {"workload": SMALL, "seconds": seconds}
 
 
 @app.command()

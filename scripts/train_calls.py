@@ -24,9 +24,9 @@ from transformers import WhisperForConditionalGeneration, pipeline
 BATCH = 16
 PEAK_LEARNING_RATE = 3e-3
 TRAINING_SEED, HELD_OUT_SEED, HELD_OUT_CALLS = 2026, 977, 100
-# To draw lessons takes as long as to learn from them: each batch is used once when it is new, and once more some steps later.
+# To draw lessons takes half as long as to learn from them: each batch is used once when it is new, and once more some steps later.
 KEPT_BATCHES = 6
-# The share of steps in which the encoder learns alone what is heard at each tick: it is half the work.
+# The share of steps in which the encoder learns alone what is heard at each tick.
 EARS_ALONE = 0.12
 # How much it counts to know a tick's key, the key's place in its group, the group's in the window; the tokens; where they are heard.
 WEIGHTS = (1.0, 2.0, 2.0, 1.0, 0.5)

@@ -105,10 +105,10 @@ class Watch(LogitsProcessor):
         self.found: torch.Tensor | None = None
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores as they are."""
+        """Return the scores, those that are NaN as zero: sampling would stop the whole batch at them, and on a GPU the process."""
         bad = torch.isnan(scores).any(dim=1).view(self.rows, -1).any(dim=1)
         self.found = bad if self.found is None else self.found | bad
-        return scores
+        return torch.where(torch.isnan(scores), 0.0, scores)
 
     def seen(self) -> set[int]:
         """Return the rows with NaN."""

@@ -11,6 +11,7 @@ import matplotlib as mpl
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
+mpl.rcParams["svg.fonttype"] = "none"  # text that can be found, and is half as large
 OURS, BARE = "sparkcoil", "bare loop"
 OPENING = """# Benchmarks
 
@@ -91,6 +92,8 @@ def small_section(found: Found) -> str:
 def plot(measured: Sequence[Found], place: Path, title: str) -> None:
     """Draw, for each workload, how many times as long as ours each of the others takes."""
     shown = [each for each in measured if "rows" in each]
+    if not shown:
+        return
     figure, axes = plt.subplots(len(shown), 1, figsize=(8, 1.1 + 1.5 * len(shown)), constrained_layout=True, squeeze=False)
     for axis, found in zip(axes[:, 0], shown, strict=True):
         seconds = medians(found)
@@ -115,16 +118,11 @@ def write(folder: Path) -> None:
     for name, title in titles.items():
         if not (folder / f"{name}.json").is_file():
             continue
-        kept = json.loads((folder / f"{name}.json").read_text())
-        parts += [
-            f"## {title}",
-            "",
-            "Measured on " + ", ".join(f"{key} {each}" for key, each in kept["environment"].items() if each) + ".",
-            "",
-        ]
-        parts += [f"![times as long as sparkcoil]({name}.svg)", ""]
-        plot(kept["measured"], folder / f"{name}.svg", f"{title}: times as long as sparkcoil, fewer is better")
-        for each in kept["measured"]:
+        measured = json.loads((folder / f"{name}.json").read_text())
+        parts += [f"## {title}", "", f"![times as long as sparkcoil]({name}.svg)", ""]
+        plot(measured, folder / f"{name}.svg", f"{title}: times as long as sparkcoil, fewer is better")
+        for each in measured:
             section = engine_section if name != "spark" else spark_section if "rows" in each else small_section
             parts.append(section(each))
+        parts += ["Measured on " + ", ".join(f"{key} {each}" for key, each in measured[-1]["environment"].items() if each) + ".", ""]
     (folder / "README.md").write_text("\n".join(parts).rstrip() + "\n")

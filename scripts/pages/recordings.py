@@ -79,6 +79,9 @@ A row's `input_hash` is that of the cell. Where that is a path in a column, a fi
 Headers are read first; a recording is decoded when its batch is about to run, and of a long one only the part that the model hears at once,
 so that memory does not depend on its length. Recordings longer than `max_seconds` fail.
 
+A Whisper hears windows, by default as long as it can, which share a sixth with each neighbour; texts and times are joined as transformers'
+own pipeline joins them. Where nothing is said for longer than two windows share, the join can mistake the next segment's times.
+
 ## Why a recording fails
 
 Each is a failed row with `error.stage` `input`, and costs no other row anything: recordings are decoded in a process of their own, which

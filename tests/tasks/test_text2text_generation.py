@@ -170,12 +170,15 @@ def test_the_model_s_own_lengths_hold_where_no_option_says(tmp_path: Path) -> No
     assert predictions(TASK, artifact, [TEXTS[0]])[0]["completion_tokens"] == 6
 
 
-def test_nan_fails_the_row(artifact: Path) -> None:
+@pytest.mark.parametrize("how", [{}, {"temperature": 0.7}, {"num_beams": 2}], ids=str)
+def test_nan_fails_the_row(artifact: Path, how: dict[str, Any]) -> None:
     engine: Any = engines.load("seq2seq", artifact, TASK.options(), Placement("cpu", "float32"))
     weight = engine.model.shared.weight.detach().clone()
     weight[50] = float("nan")
     engine.model.encoder.embed_tokens = torch.nn.Embedding.from_pretrained(weight)
-    items = [TASK.read({"text": text}, TASK.options(max_new_tokens=3))[0] for text in (b"12", engine.tokenizer.decode([50]).encode())]
+    items = [
+        TASK.read({"text": text}, TASK.options(max_new_tokens=3, **how))[0] for text in (b"12", engine.tokenizer.decode([50]).encode())
+    ]
     good, bad = engine.forward(engine.prepare(items))
     assert (bad.stage, bad.code) == ("output", "non_finite")
     assert good.completions
