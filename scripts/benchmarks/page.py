@@ -17,6 +17,7 @@ OPENING = """# Benchmarks
 
 Made by `./scripts/benchmark engine`, `./scripts/benchmark spark` and `./scripts/benchmark report`; all figures are in the JSON files.
 
+- These are the figures of few rows (in the tables), since the machine is slow.
 - Models have real shapes and random weights, made by the script; texts and recordings are drawn by a seed, with lengths like real ones.
 - Everyone takes turns, round by round, in one run on one machine; the first time, which loads models, is not counted. Outputs are held
   against each other before anything is timed. All compute in float32 with one thread for each worker, but for what is marked otherwise.
