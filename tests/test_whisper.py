@@ -123,6 +123,13 @@ def test_word_times_do_not_depend_on_the_batch(artifact: Path) -> None:
 def test_beams_give_what_the_native_pipeline_gives(artifact: Path, pipeline: Any) -> None:
     expected = [natively(pipeline, sound, num_beams=3)["text"] for sound in SOUNDS[:4]]
     assert texts(heard(artifact, SOUNDS[:4], num_beams=3)) == expected
+
+
+@pytest.mark.parametrize("options", [{"repetition_penalty": 3.0}, {"no_repeat_ngram_size": 2}], ids=str)
+def test_what_keeps_a_text_from_repeating_itself_holds_as_natively(artifact: Path, pipeline: Any, options: dict[str, Any]) -> None:
+    found = texts(heard(artifact, SOUNDS[:4], **options))
+    assert found == [natively(pipeline, sound, **options)["text"] for sound in SOUNDS[:4]]
+    assert found != texts(heard(artifact, SOUNDS[:4]))
     assert expected != texts(heard(artifact, SOUNDS[:4]))
 
 

@@ -38,7 +38,7 @@ def generate(found: Decoder, batch: Sequence[Prepared]) -> list[Generated | RowE
 def groups(found: Decoder, prompts: Sequence[Prompt]) -> list[list[int]]:
     """Return the positions of prompts that may share a call; a row that samples stands alone, so that its seed is its own."""
     grouped: dict[Hashable, list[int]] = {}
-    begun = Counter(prompt.ids[:SHARED_TOKENS] for prompt in prompts) if compaction.shares(found.model) else Counter()
+    begun = Counter(prompt.ids[:SHARED_TOKENS] for prompt in prompts) if found.shares else Counter()
     for i, prompt in enumerate(prompts):
         key: list[Hashable] = [prompt.plan.settings]
         if prompt.plan.seed is not None or found.model.config.model_type in SOLITARY:
@@ -61,8 +61,10 @@ def generate_alike(found: Decoder, prompts: Sequence[Prompt]) -> list[Generated 
     plan = prompts[0].plan
     settings = {**dict(plan.settings), "pad_token_id": found.pad, "eos_token_id": list(found.eos) or None}
     settings["max_new_tokens"] = max(prompt.plan.ending.limit for prompt in prompts)
+    if own_penalty(found, plan):
+        settings["repetition_penalty"] = 1.0
     single = all(found.default(plan, name) in (None, 1) for name in ("num_beams", "num_return_sequences"))
-    divisible = compaction.is_divisible(found.model.generation_config) and compaction.lets_go(found.model)
+    divisible = compaction.is_divisible(found.model.generation_config) and found.lets_go
     if len(prompts) > 1 and single and plan.seed is None and divisible:
         texts, lost = together(found, prompts, settings)
     else:
@@ -73,7 +75,7 @@ def generate_alike(found: Decoder, prompts: Sequence[Prompt]) -> list[Generated 
 
 def together(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any]) -> tuple[list[Texts], set[int]]:
     """Return the greedy text of each prompt, and the prompts for which the model gave NaN."""
-    common = shared(prompts) if compaction.shares(found.model) else 0
+    common = shared(prompts) if found.shares else 0
     flight = compaction.started(found.model, *padded(found, prompts, common), shared=common)
     start = flight.tokens.shape[1]
 
@@ -91,24 +93,29 @@ def at_once(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any])
     ids, mask = padded(found, prompts)
     start = ids.shape[1] if found.decoder_only else 1
     watch, plan = Watch(len(prompts)), prompts[0].plan
-    own = penalties(found, plan, mask)
     with seeded(plan.seed, found.model.device):
         output = found.model.generate(
             input_ids=ids,
             attention_mask=mask,
-            logits_processor=LogitsProcessorList([*own, watch]),
+            logits_processor=LogitsProcessorList([*penalties(found, plan, mask), watch]),
             stopping_criteria=StoppingCriteriaList([Ended(found.tokenizer, [each.plan.ending for each in prompts], start)]),
-            **{**settings, **({"repetition_penalty": 1.0} if own else {})},
+            **settings,
         )
     texts = output[:, start:].tolist()
     share = len(texts) // len(prompts)
     return [texts[i * share : (i + 1) * share] for i in range(len(prompts))], watch.seen()
 
 
+def own_penalty(found: Decoder, plan: Plan) -> float | None:
+    """Return the repetition penalty of a plan where it must be our own, since padding stands in front of prompts."""
+    penalty = found.default(plan, "repetition_penalty")
+    return float(penalty) if found.decoder_only and penalty not in (None, 1.0) else None
+
+
 def penalties(found: Decoder, plan: Plan, mask: torch.Tensor) -> list[LogitsProcessor]:
     """Return the penalty of a plan as it holds where padding stands in front; none where there is none, or no padding."""
-    penalty = found.default(plan, "repetition_penalty")
-    return [RepetitionPenalty(penalty, mask)] if found.decoder_only and penalty not in (None, 1.0) else []
+    penalty = own_penalty(found, plan)
+    return [RepetitionPenalty(penalty, mask)] if penalty else []
 
 
 def generated(found: Decoder, prompt: Prompt, sequences: Sequence[Sequence[int]]) -> Generated:

@@ -6,7 +6,7 @@ What is heard in a window does not depend on which windows share its batch. Know
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +19,9 @@ from transformers import (
     SuppressTokensLogitsProcessor,
     WhisperTimeStampLogitsProcessor,
 )
-from transformers.modeling_outputs import BaseModelOutput
 
 from sparkcoil import alignment, compaction
-from sparkcoil.compaction import Flight
+from sparkcoil.compaction import Flight, states
 from sparkcoil.decoding import seeded
 from sparkcoil.engines.hearing import Heard
 from sparkcoil.errors import RowError
@@ -189,8 +188,3 @@ class Listener:
             places += (places or [0])[-1:] * (len(tokens) - said)
             found.append([(place + track.frame / self.stride) * unit for place in places])
         return found
-
-
-def states(hidden: torch.Tensor) -> BaseModelOutput:
-    """Return an encoder's states as a model takes them."""
-    return BaseModelOutput(last_hidden_state=cast(torch.FloatTensor, hidden))

@@ -6,8 +6,10 @@ Knows nothing of Spark or MLflow.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from sparkcoil import compaction
 from sparkcoil.engines import Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.generation import GenerationOptions, Request
@@ -55,6 +57,16 @@ class Decoder:
     def decoder_only(self) -> bool:
         """Whether the new text follows the prompt in one sequence."""
         return not self.model.config.is_encoder_decoder
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether prompts may share the keys and values of what they begin with."""
+        return compaction.shares(self.model)
+
+    @cached_property
+    def lets_go(self) -> bool:
+        """Whether rows can be taken out of what the model remembers."""
+        return compaction.lets_go(self.model)
 
     def default(self, plan: Plan, name: str) -> Any:
         """Return a setting as it holds for a plan: the plan's own, else the model's."""
