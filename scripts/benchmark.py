@@ -52,6 +52,11 @@ def environment() -> dict[str, Any]:
     return {"cpu": cpu, "cpus": os.cpu_count(), "gpu": gpu, "python": platform.python_version(), **packages, "load": os.getloadavg()[0]}
 
 
+def rounded(timings: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return seconds to the millisecond."""
+    return {name: [round(one, 3) for one in each] for name, each in timings.items()}
+
+
 def keep(name: str, found: dict[str, Any]) -> None:
     """Write what was measured of a workload, in place of what was measured of it before."""
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -76,7 +81,7 @@ def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: i
         "unit": workload.unit,
         "units": round(mine.noted["units"], 1),
         "agreement": {**agreed, "native_with_itself": contest.agreement(theirs[0], theirs[-1])["equal"]},
-        "seconds": {each.name: [round(one, 3) for one in each.seconds] for each in timings},
+        "seconds": rounded(timings),
         "noted": {key: mine.noted[key] for key in ("computed_rows", "forwards", "computed", "useful", "out_of_memory", "seconds")},
         "peak_mebibytes": contest.peak_mebibytes(),
     }
@@ -132,7 +137,7 @@ def jobs(spark: Any, workload: Workload, files: int, scratch: Path, times: int, 
         "rows": len(rows),
         "equal": apart,
         "seconds": {
-            **{each.name: [round(one, 3) for one in each.seconds] for each in timings},
+            **rounded(timings),
             **bare_seconds,
             **peers(source, artifact, scratch, times),
         },

@@ -60,11 +60,14 @@ def heard(workload: Workload, artifact: Path, model: Any, rows: Sequence[bytes])
 
 def written(workload: Workload, model: Any, row: Batch) -> int:
     """Return how many tokens are written for a row."""
-    given = {key: value for key, value in workload.native.items() if key in ("max_new_tokens", "do_sample")} | dict(
-        workload.native.get("generate_kwargs", {})
-    )
     with torch.inference_mode():
-        return int(model.generate(**on(model, row), **given).shape[1])
+        return int(model.generate(**on(model, row), **asked(workload)).shape[1])
+
+
+def asked(workload: Workload) -> dict[str, Any]:
+    """Return what `model.generate` is told where the pipeline is called so."""
+    passed = {key: value for key, value in workload.native.items() if key in ("max_new_tokens", "do_sample")}
+    return {**passed, **workload.native.get("generate_kwargs", {})}
 
 
 def loop(workload: Workload, model: Any, inputs: Sequence[Batch], lengths: Sequence[int], size: int, *, writes: bool) -> Contestant:
@@ -74,9 +77,7 @@ def loop(workload: Workload, model: Any, inputs: Sequence[Batch], lengths: Seque
         on(model, joined([inputs[i] for i in group], left=workload.task == "text-generation"))
         for group in cut(order, lengths, size, workload, writes)
     ]
-    given = {key: value for key, value in workload.native.items() if key in ("max_new_tokens", "do_sample")} | dict(
-        workload.native.get("generate_kwargs", {})
-    )
+    given = asked(workload)
 
     @torch.inference_mode()
     def run(rows: Sequence[Any]) -> list[Any]:
@@ -131,11 +132,11 @@ def on_all_cpus(workload: Workload, artifact: Path, dtype: str, rows: Sequence[s
         each.start()
     barrier.wait()
     started = time.perf_counter()
-    ended = [done.get() for _ in processes]
+    for _ in processes:
+        done.get()
     seconds = time.perf_counter() - started
     for each in processes:
         each.join()
-    assert len(ended) == count
     return seconds
 
 

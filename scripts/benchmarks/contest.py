@@ -2,7 +2,6 @@
 
 import math
 import resource
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,21 +17,7 @@ class Contestant:
     noted: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Timing:
-    """The seconds of each round of one contestant, and what it counted of itself in the last."""
-
-    name: str
-    seconds: Sequence[float]
-    noted: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def median(self) -> float:
-        """The median of the rounds."""
-        return statistics.median(self.seconds)
-
-
-def timed(contestants: Sequence[Contestant], rows: Sequence[Any], rounds: int) -> list[Timing]:
+def timed(contestants: Sequence[Contestant], rows: Sequence[Any], rounds: int) -> dict[str, list[float]]:
     """Return the seconds that each contestant took for all rows in every round, in an order that turns from round to round."""
     seconds: dict[str, list[float]] = {each.name: [] for each in contestants}
     for number in range(rounds):
@@ -41,12 +26,12 @@ def timed(contestants: Sequence[Contestant], rows: Sequence[Any], rounds: int) -
             started = time.perf_counter()
             each.run(rows)
             seconds[each.name].append(time.perf_counter() - started)
-    return [Timing(each.name, seconds[each.name], each.noted) for each in contestants]
+    return seconds
 
 
 def fastest(contestants: Sequence[Contestant], rows: Sequence[Any]) -> Contestant:
     """Return the fastest of several that differ in a setting, by one round each."""
-    return min(contestants, key=lambda each: timed([each], rows, 1)[0].median)
+    return min(contestants, key=lambda each: timed([each], rows, 1)[each.name])
 
 
 def agreement(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, Any]:
@@ -56,12 +41,6 @@ def agreement(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, Any]:
     apart = max(abs(mine[label] - score) for mine, its in zip(ours, theirs, strict=True) for label, score in its.items())
     same = [max(mine, key=mine.__getitem__) == max(its, key=its.__getitem__) for mine, its in zip(ours, theirs, strict=True)]
     return {"equal": sum(same) / len(same), "largest_difference": apart}
-
-
-def within(agreed: Mapping[str, Any], dtype: str) -> bool:
-    """Tell whether outputs agree: float32 to 1e-4 of a score, shorter formats to 5e-3; texts in 99 of 100 rows."""
-    tolerance = 1e-4 if dtype == "float32" else 5e-3
-    return bool(agreed["equal"] >= 0.99 and not agreed.get("largest_difference", 0.0) > tolerance)
 
 
 def peak_mebibytes() -> int:

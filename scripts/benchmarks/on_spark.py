@@ -52,19 +52,24 @@ def sparkcoil_run(spark: SparkSession, workload: Workload, artifact: Path, sourc
 
     def run(rows: Sequence[Any]) -> list[Any]:
         target = scratch / f"ours-{dtype}-{next(turns)}"
-        sections = {
-            "name": "benchmark",
-            "model": {"uri": str(artifact), "dtype": dtype},
-            "source": {"path": str(source), "keys": ["id"], "columns": {"text": "text"}},
-            "target": {"path": str(target)},
-        }
-        report = sparkcoil.run(spark, RunConfig.model_validate(sections))
+        report = sparkcoil.run(spark, run_config(artifact, source, target, dtype))
         found.noted = {"seconds": dict(report.seconds), **report.throughput}
         scored = spark.read.format("delta").load(str(target)).select("id", "prediction.label").orderBy("id")
         return [row[1] for row in scored.collect()]
 
     found.run = run
     return found
+
+
+def run_config(artifact: Path, source: Path, target: Path, dtype: str) -> RunConfig:
+    """Return a run over the table."""
+    sections = {
+        "name": "benchmark",
+        "model": {"uri": str(artifact), "dtype": dtype},
+        "source": {"path": str(source), "keys": ["id"], "columns": {"text": "text"}},
+        "target": {"path": str(target)},
+    }
+    return RunConfig.model_validate(sections)
 
 
 def written(spark: SparkSession, name: str, score: Score, source: Path, scratch: Path, balanced: bool) -> Contestant:
@@ -93,7 +98,7 @@ def mlflow_model(checkpoint: str, folder: Path, **config: Any) -> str:
 def by_spark_udf(spark: SparkSession, uri: str) -> Score:
     """Return what MLflow documents."""
     udf = mlflow.pyfunc.spark_udf(spark, uri, result_type="string", env_manager="local")
-    return lambda frame: frame.select("id", "text", udf("text").alias("label"))
+    return labelling(udf)
 
 
 def by_predict_batch(checkpoint: str) -> Score:
@@ -104,7 +109,7 @@ def by_predict_batch(checkpoint: str) -> Score:
         return lambda texts: pd.DataFrame(pipe(list(texts), batch_size=32))["label"].to_numpy()
 
     udf = predict_batch_udf(make, return_type=StringType(), batch_size=32)
-    return lambda frame: frame.select("id", "text", udf("text").alias("label"))
+    return labelling(udf)
 
 
 def by_pandas(checkpoint: str, batch: int) -> Score:
@@ -116,20 +121,18 @@ def by_pandas(checkpoint: str, batch: int) -> Score:
         for each in texts:
             yield pd.DataFrame(pipe(each.tolist(), batch_size=batch))["label"]
 
-    column: Callable[[str], Column] = label  # type: ignore[assignment]
-    return lambda frame: frame.select("id", "text", column("text").alias("label"))
+    return labelling(label)
+
+
+def labelling(udf: Callable[..., Column]) -> Score:
+    """Return what adds a function's label to the rows."""
+    return lambda frame: frame.select("id", "text", udf("text").alias("label"))
 
 
 def reruns(spark: SparkSession, artifact: Path, place: Path) -> dict[str, Mapping[str, float]]:
     """Return the seconds of our runs over a table that is scored: three with nothing due, and three with ten rows changed."""
     source, target = place / "source-1", next(place.glob("ours-float32-*"))
-    sections = {
-        "name": "benchmark",
-        "model": {"uri": str(artifact), "dtype": "float32"},
-        "source": {"path": str(source), "keys": ["id"], "columns": {"text": "text"}},
-        "target": {"path": str(target)},
-    }
-    config, found = RunConfig.model_validate(sections), {}
+    config, found = run_config(artifact, source, target, "float32"), {}
     for number in range(3):
         found[f"nothing due, {number}"] = dict(sparkcoil.run(spark, config).seconds)
     for number in range(3):
