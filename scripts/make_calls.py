@@ -1,16 +1,14 @@
 """Calls in which groups of keypad tones stand for speech, with transcripts: what is said, and when, is known to the millisecond.
 Knows nothing of models, Spark or tables other than its own labels."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
-from make_keypad import Clip, Press, draw_noise, encode, tones
+from make_keypad import Clip, Press, draw_format, draw_rate, emptied, encode, recorded, say_what_was_made, tones, write_labels
 
 NAMES = [
     "zero",
@@ -107,31 +105,17 @@ def draw_groups(rng: np.random.Generator, count: int) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def draw_rate(rng: np.random.Generator) -> int:
-    """A sampling rate, those of telephones most often."""
-    return int(rng.choice(list(SAMPLING_RATES), p=list(SAMPLING_RATES.values())))
-
-
-def recorded(rng: np.random.Generator, clean: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """The mono signal as a telephone or a room would have it: one or two channels, at some level, with noise."""
-    # In phase on both sides, so that mixing down to mono cancels nothing.
-    gains = rng.uniform(0.5, 1.0, size=2 if rng.random() < STEREO_SHARE else 1)
-    samples = gains * (clean[:, None] + draw_noise(rng, sampling_rate, shape=(len(clean), len(gains))))
-    samples *= 10 ** (-rng.uniform(1, 20) / 20) / np.abs(samples).max()
-    return samples.astype(np.float32)
-
-
 def draw_call(rng: np.random.Generator, count: int) -> Call:
     """A recording of so many groups."""
-    groups, sampling_rate = draw_groups(rng, count), draw_rate(rng)
+    groups, sampling_rate = draw_groups(rng, count), draw_rate(rng, SAMPLING_RATES)
     presses = [press for group in groups for press in group.presses]
     clean = tones(presses, sampling_rate, seconds=groups[-1].end + rng.uniform(*BETWEEN_GROUPS))
-    return Call(groups, recorded(rng, clean, sampling_rate), sampling_rate)
+    return Call(groups, recorded(rng, clean, sampling_rate, stereo_share=STEREO_SHARE), sampling_rate)
 
 
 def write_call(rng: np.random.Generator, path: Path) -> dict[str, object]:
     """Writes a call in some format, under the path with the format's suffix, and returns its label."""
-    container, subtype = rng.choice(list(FORMATS), p=list(FORMATS.values())).tolist()
+    container, subtype = draw_format(rng, FORMATS)
     call = draw_call(rng, int(rng.integers(*(LONG_GROUPS if rng.random() < LONG_SHARE else GROUPS))))
     path = path.with_suffix(f".{container.lower()}")
     presses = tuple(press for group in call.groups for press in group.presses)
@@ -148,22 +132,14 @@ def write_call(rng: np.random.Generator, path: Path) -> dict[str, object]:
 
 def write_recordings(out_dir: Path, *, calls: int, seed: int) -> pa.Table:
     """Writes the calls and their labels, and returns the labels."""
-    folder = out_dir / "recordings"
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("call_*"):
-        stale.unlink()
+    folder = emptied(out_dir / "recordings", "call_*")
     rows = [write_call(np.random.default_rng([seed, number]), folder / f"call_{number:04d}") for number in range(1, calls + 1)]
-    labels = pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
-    pq.write_table(labels, out_dir / "labels.parquet")
-    return labels
+    return write_labels(out_dir, rows, LABELS_SCHEMA)
 
 
 def main(out_dir: Path, calls: Annotated[int, typer.Option(min=1)] = 150, seed: Annotated[int, typer.Option(min=0)] = 1) -> None:
     """Makes recordings of calls and labels.parquet, the same ones for the same seed."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    labels = write_recordings(out_dir, calls=calls, seed=seed)
-    size = sum(path.stat().st_size for path in (out_dir / "recordings").iterdir())
-    logging.getLogger("make_calls").info("%d calls, %.1f MB, in %s", labels.num_rows, size / 1e6, out_dir)
+    say_what_was_made("make_calls", "calls", write_recordings(out_dir, calls=calls, seed=seed), out_dir)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 Knows nothing of models, Spark or tables other than its own labels."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -94,16 +94,32 @@ def draw_noise(rng: np.random.Generator, sampling_rate: int, *, shape: tuple[int
     return hiss + hum[:, None]
 
 
-def draw_clip(rng: np.random.Generator) -> Clip:
-    """A recording of a random key sequence, at a random rate, level and noise."""
-    sampling_rate = int(rng.choice(list(SAMPLING_RATES), p=list(SAMPLING_RATES.values())))
-    presses = draw_presses(rng)
-    clean = tones(presses, sampling_rate, seconds=presses[-1].end + rng.uniform(0.05, 0.4))
+def draw_rate(rng: np.random.Generator, shares: Mapping[int, float]) -> int:
+    """One of the sampling rates, each as often as is said."""
+    return int(rng.choice(list(shares), p=list(shares.values())))
+
+
+def draw_format(rng: np.random.Generator, shares: Mapping[tuple[str, str], float]) -> tuple[str, str]:
+    """A container with a subtype, each as often as is said."""
+    container, subtype = rng.choice(list(shares), p=list(shares.values())).tolist()
+    return container, subtype
+
+
+def recorded(rng: np.random.Generator, clean: np.ndarray, sampling_rate: int, *, stereo_share: float) -> np.ndarray:
+    """The mono signal as a telephone or a room would have it: one or two channels, at some level, with noise."""
     # In phase on both sides, so that mixing down to mono cancels nothing.
-    gains = rng.uniform(0.5, 1.0, size=2 if rng.random() < STEREO_SHARE else 1)
+    gains = rng.uniform(0.5, 1.0, size=2 if rng.random() < stereo_share else 1)
     samples = gains * (clean[:, None] + draw_noise(rng, sampling_rate, shape=(len(clean), len(gains))))
     samples *= 10 ** (-rng.uniform(1, 20) / 20) / np.abs(samples).max()
-    return Clip(presses, samples.astype(np.float32), sampling_rate)
+    return samples.astype(np.float32)
+
+
+def draw_clip(rng: np.random.Generator) -> Clip:
+    """A recording of a random key sequence, at a random rate, level and noise."""
+    sampling_rate = draw_rate(rng, SAMPLING_RATES)
+    presses = draw_presses(rng)
+    clean = tones(presses, sampling_rate, seconds=presses[-1].end + rng.uniform(0.05, 0.4))
+    return Clip(presses, recorded(rng, clean, sampling_rate, stereo_share=STEREO_SHARE), sampling_rate)
 
 
 def encode(clip: Clip, container: str, *, subtype: str) -> bytes:
@@ -126,31 +142,45 @@ def draw_sources(clips: int, *, seed: int) -> list[int]:
     return rng.permutation(np.concatenate([originals, rng.choice(originals, duplicates, replace=False)])).tolist()
 
 
-def write_recordings(out_dir: Path, *, clips: int, seed: int) -> pa.Table:
-    """Writes the recordings and their labels, and returns the labels."""
-    folder = out_dir / "recordings"
+def emptied(folder: Path, pattern: str) -> Path:
+    """The folder without what an earlier run has left in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("keypad_*"):
+    for stale in folder.glob(pattern):
         stale.unlink()
-    rows = []
-    for number, source in enumerate(draw_sources(clips, seed=seed), start=1):
-        rng = np.random.default_rng([seed, source])
-        container, subtype = rng.choice(list(FORMATS), p=list(FORMATS.values())).tolist()
-        clip = draw_clip(rng)
-        path = folder / f"keypad_{number:04d}.{container.lower()}"
-        path.write_bytes(encode(clip, container, subtype=subtype))
-        rows.append({"file": path.name, "keys": clip.keys, "sampling_rate": clip.sampling_rate, "channels": clip.samples.shape[1]})
-    labels = pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
+    return folder
+
+
+def write_labels(out_dir: Path, rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    """Writes what is known of the recordings, and returns it."""
+    labels = pa.Table.from_pylist([*map(dict, rows)], schema=schema)
     pq.write_table(labels, out_dir / "labels.parquet")
     return labels
 
 
+def say_what_was_made(script: str, what: str, labels: pa.Table, out_dir: Path) -> None:
+    """Logs how many recordings there are, and how large."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    size = sum(path.stat().st_size for path in (out_dir / "recordings").iterdir())
+    logging.getLogger(script).info("%d %s, %.1f MB, in %s", labels.num_rows, what, size / 1e6, out_dir)
+
+
+def write_recordings(out_dir: Path, *, clips: int, seed: int) -> pa.Table:
+    """Writes the recordings and their labels, and returns the labels."""
+    folder = emptied(out_dir / "recordings", "keypad_*")
+    rows = []
+    for number, source in enumerate(draw_sources(clips, seed=seed), start=1):
+        rng = np.random.default_rng([seed, source])
+        container, subtype = draw_format(rng, FORMATS)
+        clip = draw_clip(rng)
+        path = folder / f"keypad_{number:04d}.{container.lower()}"
+        path.write_bytes(encode(clip, container, subtype=subtype))
+        rows.append({"file": path.name, "keys": clip.keys, "sampling_rate": clip.sampling_rate, "channels": clip.samples.shape[1]})
+    return write_labels(out_dir, rows, LABELS_SCHEMA)
+
+
 def main(out_dir: Path, clips: Annotated[int, typer.Option(min=1)] = 400, seed: Annotated[int, typer.Option(min=0)] = 1) -> None:
     """Makes phone-keypad recordings and labels.parquet, the same ones for the same seed."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    labels = write_recordings(out_dir, clips=clips, seed=seed)
-    size = sum(path.stat().st_size for path in (out_dir / "recordings").iterdir())
-    logging.getLogger("make_keypad").info("%d recordings, %.1f MB, in %s", labels.num_rows, size / 1e6, out_dir)
+    say_what_was_made("make_keypad", "recordings", write_recordings(out_dir, clips=clips, seed=seed), out_dir)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """Sounds of machines and alarms with what each is: made of a few lines of arithmetic, no two the same.
 Knows nothing of models, Spark or tables other than its own labels."""
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
-from make_calls import FORMATS, draw_rate, recorded
-from make_keypad import Clip, encode
+from make_calls import FORMATS, SAMPLING_RATES, STEREO_SHARE
+from make_keypad import Clip, draw_format, draw_rate, emptied, encode, recorded, say_what_was_made, write_labels
 
 SECONDS = (1.0, 4.0)
 LABELS_SCHEMA = pa.schema([("file", pa.string()), ("sound", pa.string()), ("seconds", pa.float64()), ("sampling_rate", pa.int32())])
@@ -75,39 +73,31 @@ SOUNDS: Mapping[str, Sound] = {each.__name__: each for each in (beeps, bell, dia
 
 def draw_sound(rng: np.random.Generator, name: str) -> Clip:
     """A recording of such a sound, at a random rate, level and noise."""
-    rate = draw_rate(rng)
+    rate = draw_rate(rng, SAMPLING_RATES)
     time = np.arange(round(rng.uniform(*SECONDS) * rate)) / rate
-    return Clip((), recorded(rng, SOUNDS[name](rng, time), rate), rate)
+    return Clip((), recorded(rng, SOUNDS[name](rng, time), rate, stereo_share=STEREO_SHARE), rate)
 
 
 def write_recordings(out_dir: Path, *, sounds: int, seed: int) -> pa.Table:
     """Writes the recordings and their labels, and returns the labels."""
-    folder = out_dir / "recordings"
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("sound_*"):
-        stale.unlink()
+    folder = emptied(out_dir / "recordings", "sound_*")
     rows = []
     for number in range(1, sounds + 1):
         rng = np.random.default_rng([seed, number])
         name = str(rng.choice(list(SOUNDS)))
-        container, subtype = rng.choice(list(FORMATS), p=list(FORMATS.values())).tolist()
+        container, subtype = draw_format(rng, FORMATS)
         clip = draw_sound(rng, name)
         path = folder / f"sound_{number:04d}.{container.lower()}"
         path.write_bytes(encode(clip, container, subtype=subtype))
         rows.append(
             {"file": path.name, "sound": name, "seconds": len(clip.samples) / clip.sampling_rate, "sampling_rate": clip.sampling_rate}
         )
-    labels = pa.Table.from_pylist(rows, schema=LABELS_SCHEMA)
-    pq.write_table(labels, out_dir / "labels.parquet")
-    return labels
+    return write_labels(out_dir, rows, LABELS_SCHEMA)
 
 
 def main(out_dir: Path, sounds: Annotated[int, typer.Option(min=1)] = 200, seed: Annotated[int, typer.Option(min=0)] = 1) -> None:
     """Makes recordings of sounds and labels.parquet, the same ones for the same seed."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    labels = write_recordings(out_dir, sounds=sounds, seed=seed)
-    size = sum(path.stat().st_size for path in (out_dir / "recordings").iterdir())
-    logging.getLogger("make_sounds").info("%d sounds, %.1f MB, in %s", labels.num_rows, size / 1e6, out_dir)
+    say_what_was_made("make_sounds", "sounds", write_recordings(out_dir, sounds=sounds, seed=seed), out_dir)
 
 
 if __name__ == "__main__":

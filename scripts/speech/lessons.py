@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soxr
 import torch
-from make_calls import WORDS, Group, draw_groups, draw_rate, recorded
-from make_keypad import tones
+from make_calls import SAMPLING_RATES, STEREO_SHARE, WORDS, Group, draw_groups
+from make_keypad import draw_rate, recorded, tones
 from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
 from speech.whisper import END, NO_TIMESTAMPS, RATE, START, TICK, WINDOW_SECONDS
@@ -48,7 +48,7 @@ class Batch:
 def draw_lesson(rng: np.random.Generator) -> Lesson:
     """A window of a call; if nothing is said in it, of another."""
     whole = rng.random() < WHOLE_SHARE
-    groups, rate = draw_groups(rng, int(rng.integers(1, 5) if whole else 8)), draw_rate(rng)
+    groups, rate = draw_groups(rng, int(rng.integers(1, 5) if whole else 8)), draw_rate(rng, SAMPLING_RATES)
     seconds = groups[-1].end + rng.uniform(0.4, 0.9)
     start = 0.0 if whole else rng.uniform(0, max(0.1, seconds - WINDOW_SECONDS))
     length = rng.uniform(2, WINDOW_SECONDS) if not whole and rng.random() < CUT_SHORT_SHARE else WINDOW_SECONDS
@@ -57,7 +57,7 @@ def draw_lesson(rng: np.random.Generator) -> Lesson:
     heard = tuple(each for group in groups for each in within(group, start, start + length))
     if not heard:
         return draw_lesson(rng)
-    samples = soxr.resample(recorded(rng, clean, rate).mean(axis=1), rate, RATE)
+    samples = soxr.resample(recorded(rng, clean, rate, stereo_share=STEREO_SHARE).mean(axis=1), rate, RATE)
     return Lesson(samples, heard, rng.random() >= WITHOUT_TIMES_SHARE)
 
 
