@@ -12,12 +12,12 @@ from typing import Annotated, Any
 import jiwer
 import numpy as np
 import soundfile
-import soxr
 import torch
 import typer
 from make_calls import write_recordings
 from speech.lessons import CLASSES, UNLEARNED, Batch, Teacher, draw_lesson
-from speech.whisper import LISTENING_HEADS, RATE, WIDTH, WINDOW_SECONDS, make_extractor, make_model, make_tokenizer
+from speech.wav2vec import RATE, mono
+from speech.whisper import LISTENING_HEADS, WIDTH, WINDOW_SECONDS, make_extractor, make_model, make_tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import WhisperForConditionalGeneration, pipeline
 
@@ -94,7 +94,7 @@ def transcribe(model_dir: Path, recordings: Sequence[Path]) -> list[Any]:
     found = []
     for recording in recordings:
         samples, rate = soundfile.read(recording, dtype="float32", always_2d=True)
-        sound = {"raw": soxr.resample(samples.mean(axis=1), rate, RATE), "sampling_rate": RATE}
+        sound = {"raw": mono(samples, rate), "sampling_rate": RATE}
         found.append(recognize(sound, chunk_length_s=WINDOW_SECONDS, return_timestamps=True))
     return found
 
@@ -136,7 +136,7 @@ def main(out_dir: Path, steps: Annotated[int, typer.Option(min=10)] = 600) -> No
     trained = time.perf_counter() - started
     for part in (model, tokenizer, extractor):
         part.save_pretrained(out_dir)
-    found = {name: round(value, 4) for name, value in judged(out_dir).items()}
+    found = {**{name: round(value, 4) for name, value in judged(out_dir).items()}, "parameters": model.num_parameters()}
     typer.echo(json.dumps({"held_out": HELD_OUT_CALLS, **found, "seconds_training": round(trained, 1)}))
 
 

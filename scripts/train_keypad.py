@@ -12,21 +12,19 @@ from typing import Annotated
 import jiwer
 import numpy as np
 import soundfile
-import soxr
 import torch
 import typer
 from make_keypad import HIGH_HZ, KEYS, LOW_HZ, Clip, Press, draw_clip, write_recordings
+from speech.wav2vec import RATE, UNREGULARISED, make_extractor, mono
 from transformers import (
     AutoFeatureExtractor,
     AutoModelForCTC,
     AutoTokenizer,
     Wav2Vec2Config,
     Wav2Vec2CTCTokenizer,
-    Wav2Vec2FeatureExtractor,
     Wav2Vec2ForCTC,
 )
 
-RATE = 16000
 VOCABULARY = {token: number for number, token in enumerate(["<pad>", "<unk>", "|", *KEYS])}
 BLANK = VOCABULARY["<pad>"]
 BATCH = 16
@@ -52,15 +50,7 @@ CONFIG = Wav2Vec2Config(
     do_stable_layer_norm=True,
     num_conv_pos_embeddings=15,
     num_conv_pos_embedding_groups=4,
-    # So small a model on unlimited data needs no regularisation, and each kind delays the way out of CTC's all-blank plateau.
-    apply_spec_augment=False,
-    mask_time_prob=0.0,
-    layerdrop=0.0,
-    hidden_dropout=0.0,
-    activation_dropout=0.0,
-    attention_dropout=0.0,
-    feat_proj_dropout=0.0,
-    final_dropout=0.0,
+    **UNREGULARISED,
     ctc_loss_reduction="mean",
     ctc_zero_infinity=True,
 )
@@ -73,11 +63,6 @@ def make_tokenizer(folder: Path) -> Wav2Vec2CTCTokenizer:
     return Wav2Vec2CTCTokenizer(
         str(vocabulary), unk_token="<unk>", pad_token="<pad>", word_delimiter_token="|", bos_token=None, eos_token=None
     )
-
-
-def make_extractor() -> Wav2Vec2FeatureExtractor:
-    """Clips of zero mean and unit variance, with an attention mask."""
-    return Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=True, return_attention_mask=True)
 
 
 def filter_bank(kernel: int) -> torch.Tensor:
@@ -96,11 +81,6 @@ def make_model() -> Wav2Vec2ForCTC:
     with torch.no_grad():
         first.weight.copy_(filter_bank(first.kernel_size[0]))
     return model
-
-
-def mono(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """The frames x channels samples mixed down and brought to the rate of the model."""
-    return soxr.resample(samples.mean(axis=1), sampling_rate, RATE)
 
 
 def frame_labels(presses: Iterable[Press], frames: int) -> torch.Tensor:

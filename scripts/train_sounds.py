@@ -11,19 +11,17 @@ from typing import Annotated
 
 import numpy as np
 import soundfile
-import soxr
 import torch
 import typer
 from make_sounds import SOUNDS, draw_sound, write_recordings
+from speech.wav2vec import RATE, UNREGULARISED, make_extractor, mono
 from transformers import (
     AutoFeatureExtractor,
     AutoModelForAudioClassification,
     Wav2Vec2Config,
-    Wav2Vec2FeatureExtractor,
     Wav2Vec2ForSequenceClassification,
 )
 
-RATE = 16000
 BATCH = 14
 PEAK_LEARNING_RATE = 2e-3
 TRAINING_SEED, HELD_OUT_SEED, HELD_OUT_SOUNDS = 2026, 977, 140
@@ -47,21 +45,8 @@ CONFIG = Wav2Vec2Config(
     do_stable_layer_norm=True,
     num_conv_pos_embeddings=15,
     num_conv_pos_embedding_groups=4,
-    # So small a model on unlimited data needs no regularisation.
-    apply_spec_augment=False,
-    mask_time_prob=0.0,
-    layerdrop=0.0,
-    hidden_dropout=0.0,
-    activation_dropout=0.0,
-    attention_dropout=0.0,
-    feat_proj_dropout=0.0,
-    final_dropout=0.0,
+    **UNREGULARISED,
 )
-
-
-def make_extractor() -> Wav2Vec2FeatureExtractor:
-    """Sounds of zero mean and unit variance, with an attention mask."""
-    return Wav2Vec2FeatureExtractor(sampling_rate=RATE, do_normalize=True, return_attention_mask=True)
 
 
 def make_model() -> Wav2Vec2ForSequenceClassification:
@@ -74,11 +59,6 @@ def make_model() -> Wav2Vec2ForSequenceClassification:
     with torch.no_grad():
         first.weight.copy_(torch.tensor(waves.reshape(64, 1, kernel), dtype=torch.float32))
     return model
-
-
-def mono(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """The frames x channels samples mixed down and brought to the rate of the model."""
-    return soxr.resample(samples.mean(axis=1), sampling_rate, RATE)
 
 
 def train(model: Wav2Vec2ForSequenceClassification, steps: int) -> None:
@@ -139,7 +119,8 @@ def main(out_dir: Path, steps: Annotated[int, typer.Option(min=10)] = 120) -> No
         part.save_pretrained(out_dir)
     right = accuracy(out_dir)
     seconds = time.perf_counter() - started
-    typer.echo(json.dumps({"held_out": HELD_OUT_SOUNDS, "accuracy": round(right, 4), "seconds": round(seconds, 1)}))
+    found = {"held_out": HELD_OUT_SOUNDS, "accuracy": round(right, 4), "parameters": model.num_parameters()}
+    typer.echo(json.dumps({**found, "seconds": round(seconds, 1)}))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ two. Here each ends in a table: a run file, two commands, and a prediction or an
 ./scripts/make_tutorials   # draws the tables, trains five tiny models and an adapter in five minutes of CPU, and logs them
 ```
 
-The models have about 200,000 parameters and do their jobs: the rows below are real, and training saw none of them. Any other model of the
-same task takes their place by `model.uri`. A run that is repeated scores what is new or has changed. Another one for speech is
+The models have 130,000 to 260,000 parameters and do their jobs: the rows below are real, and training saw none of them. Any other model of
+the same task takes their place by `model.uri`. A run that is repeated scores what is new or has changed. Another one for speech is
 [conf/keypad-transcripts.yaml](../conf/keypad-transcripts.yaml), which the quickstart runs.
 """
 

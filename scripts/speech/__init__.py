@@ -1,1 +1,1 @@
-"""What train_calls.py is made of: an untrained Whisper that is ready to learn, and the lessons it learns from."""
+"""What the models that hear are trained with: a Whisper that is ready to learn, its lessons, and what wav2vec2 models have in common."""

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import soxr
 import torch
 from make_calls import SAMPLING_RATES, STEREO_SHARE, WORDS, Group, draw_groups
 from make_keypad import draw_rate, recorded, tones
 from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
+from speech.wav2vec import mono
 from speech.whisper import END, NO_TIMESTAMPS, RATE, START, TICK, WINDOW_SECONDS
 
 # A call as it is, or a window from the midst of one, some of which are the last of their call.
@@ -57,7 +57,7 @@ def draw_lesson(rng: np.random.Generator) -> Lesson:
     heard = tuple(each for group in groups for each in within(group, start, start + length))
     if not heard:
         return draw_lesson(rng)
-    samples = soxr.resample(recorded(rng, clean, rate, stereo_share=STEREO_SHARE).mean(axis=1), rate, RATE)
+    samples = mono(recorded(rng, clean, rate, stereo_share=STEREO_SHARE), rate)
     return Lesson(samples, heard, rng.random() >= WITHOUT_TIMES_SHARE)
 
 
