@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
+import soxr
 import tiny_speech
 import transformers
-from bad_media import BAD_AUDIO, in_every_form
+from bad_media import BAD_AUDIO, encode, in_every_form
 from transformers.models.whisper.generation_whisper import WhisperGenerationMixin
 
 from sparkcoil import engines
@@ -251,6 +253,19 @@ def test_every_form_of_a_recording_gives_the_same(artifact: Path, tmp_path: Path
     outside = records(artifact, rows[1:2])[0]
     assert outside.error is not None
     assert outside.error.stage == "input"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("rate", "subtype"), [(8000, "ULAW"), (16000, "PCM_16"), (22050, "PCM_24"), (44100, "FLOAT"), (48000, "PCM_16")])
+def test_every_form_at_every_rate_equals_the_native_pipeline(
+    artifact: Path, pipeline: Any, tmp_path: Path, rate: int, subtype: str, channels: int
+) -> None:
+    samples = soxr.resample(SOUNDS[channels], tiny_speech.RATE, rate)
+    content = encode(np.stack([samples, 0.5 * samples], axis=1)[:, :channels], rate, subtype=subtype)
+    rows = in_every_form(content, rate, tmp_path / "clip.wav")
+    expected = natively(pipeline, oracle.waveform(tmp_path / "clip.wav")["raw"])["text"]
+    assert len(expected) > 2
+    assert texts(heard(artifact, rows, roots=[str(tmp_path)])) == [expected] * len(rows)
 
 
 @pytest.mark.parametrize("seconds", [1.5, 3.0, 3.34, 4.0, 5.9])
