@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from pyspark.sql import SparkSession
 from runs import history, make_table
 
-from sparkcoil import RunConfig, RunReport, answers, endpoints, run, sink
+from sparkcoil import RunConfig, RunReport, answers, endpoints, run, tables
 from sparkcoil.config import problems_in
 from sparkcoil.errors import BudgetExceeded, ConfigError, RowError, SourceError, TargetError
 from sparkcoil.registry import write_model
@@ -309,7 +309,7 @@ def test_a_file_that_could_not_be_finished_leaves_what_was_there(spark: SparkSes
         yield b"new"
         raise RuntimeError("half way")
 
-    system, place = sink.file_system(spark, str(tmp_path / "out.jsonl"))
+    system, place = tables.file_system(spark, str(tmp_path / "out.jsonl"))
     (tmp_path / "out.jsonl").write_text("old")
     with pytest.raises(RuntimeError):
         answers.put(spark, str(tmp_path / "out.jsonl"), content())
@@ -324,7 +324,7 @@ def test_another_file_system_is_written_block_by_block_and_over_what_was_there(
     monkeypatch.setattr(answers, "BLOCK_BYTES", 1000)
     lines = [f"é {i}" * 20 for i in range(200)]
     for content in (["old"], lines):
-        system, place = sink.file_system(spark, str(tmp_path / "out.jsonl"))
+        system, place = tables.file_system(spark, str(tmp_path / "out.jsonl"))
         answers.put_remote(system, answers.beside(spark, place), place, answers.blocks(content))
     assert len(list(answers.blocks(lines))) > 10
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines() == lines

@@ -40,3 +40,15 @@ def test_a_table_forgotten_by_the_catalog_is_known_again(spark: SparkSession, ho
     spark.range(3).write.format("delta").save(str(home / "warehouse" / "forgotten"))
     session.register_tables(spark)
     assert spark.table("forgotten").count() == 3
+
+
+def test_workers_of_a_local_session_fork_from_a_process_that_has_torch(spark: SparkSession) -> None:
+    from pyspark.sql.functions import udf
+
+    @udf("string")
+    def imported(number: int) -> str:
+        import sys
+
+        return str("torch" in sys.modules and "transformers" in sys.modules)
+
+    assert {row[0] for row in spark.range(4).select(imported("id")).collect()} == {"True"}

@@ -13,7 +13,7 @@ from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import sink
+from sparkcoil import sink, tables
 from sparkcoil.config import RunConfig
 from sparkcoil.errors import ConfigError, TargetError
 from sparkcoil.problems import openai_problems, said
@@ -25,7 +25,7 @@ from sparkcoil.tasks import Task
 BLOCK_BYTES = 1 << 20
 
 
-def check(spark: SparkSession, config: RunConfig, target: Target, task: Task) -> None:
+def check(spark: SparkSession, config: RunConfig, location: str, task: Task) -> None:
     """Pass if the run wants no such file, or its task has answers and the file can be written; raises ConfigError or TargetError."""
     problems = [said(each) for each in openai_problems(task, config.model_dump(include={"source", "target"}))]
     if problems:
@@ -33,11 +33,11 @@ def check(spark: SparkSession, config: RunConfig, target: Target, task: Task) ->
     path = config.target.jsonl
     if path is None:
         return
-    folders = {"source.path": config.source.path, "the prediction table": sink.location(spark, target)}
+    folders = {"source.path": config.source.path, "the prediction table": location}
     try:
-        system, place = sink.file_system(spark, path)
+        system, place = tables.file_system(spark, path)
         for key, folder in folders.items():
-            if folder and lies_in(str(place), str(sink.file_system(spark, folder)[1])):
+            if folder and lies_in(str(place), str(tables.file_system(spark, folder)[1])):
                 raise TargetError(f"target.jsonl: {path} lies in {key}; write it to another place")
         if system.exists(place) and system.getFileStatus(place).isDirectory():
             raise TargetError(f"target.jsonl: expected the path of a file; {path} is a folder")
@@ -56,7 +56,7 @@ def lies_in(place: str, folder: str) -> bool:
 
 def is_due(spark: SparkSession, target: Target, path: str) -> bool:
     """Tell whether the file is missing or older than the last change of the prediction table, such as after a killed run."""
-    system, place = sink.file_system(spark, path)
+    system, place = tables.file_system(spark, path)
     if not system.exists(place):
         return True
     changed = sink.opened(spark, target).history(1).select(F.unix_millis("timestamp").alias("at")).head()
@@ -66,7 +66,8 @@ def is_due(spark: SparkSession, target: Target, path: str) -> bool:
 def write(spark: SparkSession, target: Target, source: DataFrame, *, task: str, path: str) -> None:
     """Write the answers to all rows of the source that the prediction table has at this moment."""
     keys = quoted(target.keys)
-    scored = sink.read(spark, target, sink.version(spark, target)).join(source.select(*keys), list(target.keys), "left_semi")
+    at = tables.newest(sink.opened(spark, target)).version
+    scored = sink.read(spark, target, at).join(source.select(*keys), list(target.keys), "left_semi")
     lines = scored.orderBy(*keys).select(line(target.keys, task))
     put(spark, path, blocks(row[0] for row in lines.toLocalIterator()))
 
@@ -116,7 +117,7 @@ def blocks(lines: Iterable[str]) -> Iterator[bytes]:
 
 def put(spark: SparkSession, path: str, content: Iterable[bytes]) -> None:
     """Write a file's content beside its place and put it there."""
-    system, place = sink.file_system(spark, path)
+    system, place = tables.file_system(spark, path)
     unfinished = beside(spark, place)
     if system.getUri().getScheme() == "file":
         put_local(Path(unfinished.toUri().getPath()), Path(place.toUri().getPath()), content)
@@ -149,4 +150,4 @@ def put_remote(system: Any, unfinished: Any, place: Any, content: Iterable[bytes
 
 def beside(spark: SparkSession, place: Any) -> Any:
     """Return where a file may be written before it is put into its place: a name of its own each time, which Spark does not read."""
-    return sink.file_system(spark, f"{place.getParent()}/.{place.getName()}.{uuid.uuid4().hex}")[1]
+    return tables.file_system(spark, f"{place.getParent()}/.{place.getName()}.{uuid.uuid4().hex}")[1]

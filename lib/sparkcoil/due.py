@@ -17,10 +17,14 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Due:
-    """The keys that are due, with how often each has been tried; `everything` where no row of the source is left out."""
+    """The keys that are due of a source, with how often each has been tried, and the target's version that they were held against.
 
-    keyed: DataFrame
+    Without `keyed` nothing is due, and no row had to be looked at to know that.
+    """
+
+    keyed: DataFrame | None
     counts: Mapping[str, int]
+    version: int = 0
 
     @property
     def everything(self) -> bool:
@@ -28,7 +32,9 @@ class Due:
         return self.counts["due"] == self.counts["source"] and not self.counts["known"]
 
 
-def find(selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool) -> Due:
+def find(
+    selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool, version: int = 0
+) -> Due:
     """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs."""
     keyed = rows.with_due(rows.select_keyed(selected, keys), scored, keys, model_digest=model_digest, retry_failed=retry_failed)
     asked = keyed.agg(
@@ -42,7 +48,7 @@ def find(selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, 
     counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:
         raise SourceError(refusal(keyed, keys, counts))
-    return Due(keyed.where("__due"), counts)
+    return Due(keyed.where("__due"), counts, version)
 
 
 def read_counts(asked: DataFrame) -> Mapping[str, int]:

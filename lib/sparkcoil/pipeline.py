@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import answers, due, files, lease, report, rows, sink, source, tracking, udf
+from sparkcoil import answers, due, files, lease, receipt, report, rows, sink, source, staging, tracking, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import BatchingConfig, RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded, ConfigError, TargetError
 from sparkcoil.preflight import SAMPLE_ROWS
+from sparkcoil.receipt import Receipt
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
@@ -33,8 +34,10 @@ class Run:
     selection: Selection
     source: PinnedSource
     target: Target
+    location: str
     rows: DataFrame
     roots: tuple[str, ...]
+    mark: str | None
 
 
 def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -> RunReport:
@@ -46,10 +49,10 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
     clock = Clock()
     with clock.stage("prepare"):
         this = prepared(spark, config)
-    with lease.held(spark, sink.location(spark, this.target), this.id) as alone:
+    with lease.held(spark, this.location, this.id) as alone:
         with clock.stage("plan"):
             if alone:
-                sink.clear_stage(spark, this.target)  # a killed run leaves its stage behind
+                staging.clear(spark, this.location)  # a killed run leaves its stage behind
             todo = find_due(spark, this, retry_failed=retry_failed)
             sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
@@ -73,42 +76,43 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     keys, keep = config.source.keys, config.target.keep
     inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
     target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
-    sink.check(spark, target)
-    refuse_source(spark, target, pinned)
-    answers.check(spark, config, target, selection.task)
+    found = sink.check(spark, target)
+    location = sink.location(spark, target, found)
+    if found and pinned.detail and found.location == pinned.detail.location:
+        raise TargetError(f"target: {target.name} is the source itself; score into another table")
+    answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
     crossing = files.crossing(spark, config.source, pinned.frame, inputs, types)
     selected = rows.select_rows(pinned.frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, selected, roots)
-
-
-def refuse_source(spark: SparkSession, target: Target, pinned: PinnedSource) -> None:
-    """Pass unless the target is the source itself, whose predictions would be overwritten; raises TargetError."""
-    if pinned.table is not None and sink.exists(spark, target) and sink.place(sink.opened(spark, target)) == sink.place(pinned.table):
-        raise TargetError(f"target: {target.name} is the source itself; score into another table")
+    mark = receipt.mark_of(spark, config.source, pinned, how=selection.fingerprint, digest=selection.logged.digest)
+    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark)
 
 
 def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
-    """Return what is due, held against the target as it is now."""
-    at = sink.version(spark, this.target) if sink.exists(spark, this.target) else None
-    scored = None if at is None else sink.read(spark, this.target, at)
-    return due.find(this.rows, scored, this.config.source.keys, model_digest=this.selection.logged.digest, retry_failed=retry_failed)
+    """Return what is due, held against the target as it is now; with its last run's receipt no row is looked at."""
+    commit = sink.newest(spark, this.target)
+    known = None if retry_failed else receipt.counts_of(commit, this.mark)
+    if known is not None and commit is not None:
+        return Due(None, known, commit.version)
+    scored = None if commit is None else sink.read(spark, this.target, commit.version)
+    keys, digest = this.config.source.keys, this.selection.logged.digest
+    return due.find(this.rows, scored, keys, model_digest=digest, retry_failed=retry_failed, version=commit.version if commit else 0)
 
 
 def fixed(spark: SparkSession, this: Run, todo: Due, *, retry_failed: bool) -> tuple[Run, Due]:
     """Return the run over a copy of its due rows, and what is due of them: each chunk reads the source anew, which may have changed."""
-    due_rows = this.rows if todo.everything else rows.filter_due(this.rows, todo.keyed, this.config.source.keys)
-    copied = replace(this, rows=sink.snapshot(spark, this.target, due_rows, run_id=this.id))
+    due_rows = this.rows if todo.keyed is None or todo.everything else rows.filter_due(this.rows, todo.keyed, this.config.source.keys)
+    copied = replace(this, rows=staging.write_rows(due_rows, this.location, run_id=this.id))
     found = find_due(spark, copied, retry_failed=retry_failed)
     counts = {**found.counts, **{name: todo.counts[name] for name in ("source", "keys") if not todo.everything}}
-    return copied, Due(found.keyed, counts)
+    return copied, replace(found, counts=counts)
 
 
 def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
     """Score, stage and publish what is due, chunk by chunk, until all is done or the error budget is exceeded."""
     chunks = math.ceil(progress.total / (this.config.batching.chunk_rows or DEFAULT_CHUNK_ROWS))
-    keyed = None if todo.everything else todo.keyed.persist()
+    keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
     # Without a lease, or over rows that are there already, only MERGE is safe.
     replaces = not alone or todo.counts["known"] > 0
     try:
@@ -118,14 +122,14 @@ def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, 
         for chunk in range(chunks):
             with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
                 recorded = scored_chunk(spark, this, keyed, function, chunk=chunk, chunks=chunks, size=progress.total // chunks)
-                staged = sink.stage(spark, this.target, recorded, run_id=this.id, chunk=chunk)
-                progress.add(**sink.measure(staged, this.target))
+                staged = staging.write_chunk(recorded, this.location, this.target.schema, run_id=this.id, chunk=chunk)
+                progress.add(**staging.measure(staged, this.target.keys))
             if progress.exceeded:
                 break
             with clock.stage("publish"):
-                sink.publish(spark, this.target, staged, transaction=f"sparkcoil-{this.id}-{chunk}", replaces=replaces)
+                publish(spark, this, todo, staged, chunk=chunk, chunks=chunks, replaces=replaces)
     finally:
-        sink.clear_stage(spark, this.target, this.id)
+        staging.clear(spark, this.location, this.id)
         if keyed is not None:
             keyed.unpersist()
 
@@ -141,6 +145,14 @@ def scored_chunk(
     evenly = rows.spread_evenly(chosen, partitions(spark, this.config.batching, size))
     recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
     return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)
+
+
+def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, *, chunk: int, chunks: int, replaces: bool) -> None:
+    """Put a staged chunk into the target; the commit of the last one says that everything is scored."""
+    complete = chunk == chunks - 1
+    note = receipt.complete(this.id, this.mark, todo.version + chunks, todo.counts) if complete else Receipt(this.id)
+    rows_of_chunk = staged.select(*this.target.schema.names)
+    sink.publish(spark, this.target, rows_of_chunk, transaction=f"sparkcoil-{this.id}-{chunk}", note=note.note, replaces=replaces)
 
 
 def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
@@ -169,12 +181,19 @@ def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clo
         answers.write(spark, this.target, this.source.frame, task=this.selection.task.name, path=path)
 
 
+def version_now(spark: SparkSession, this: Run, todo: Due, progress: Progress) -> int:
+    """Return the target's version, which is known where the run has committed nothing."""
+    commit = sink.newest(spark, this.target) if progress.total else None
+    return commit.version if commit else todo.version
+
+
 def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     """Return the run's report, logged as an MLflow run unless nothing was due."""
     logged = this.selection.logged
     jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
     with clock.stage("report"):
         published = sink.counts(spark, this.target, this.id) if progress.total else {}
+        at = version_now(spark, this, todo, progress)
         described = {
             "name": this.config.name,
             "run_id": this.id,
@@ -183,7 +202,7 @@ def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock:
             "options_from": {**this.selection.effective.origins},
             "options_ignored": {**this.selection.effective.ignored},
             "source": {"name": this.source.name, "version": this.source.version},
-            "target": {"name": this.target.name, "version": sink.version(spark, this.target), **jsonl},
+            "target": {"name": this.target.name, "version": at, **jsonl},
             "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
         }
     finished = report.finished(described, todo.counts, published, progress, clock)

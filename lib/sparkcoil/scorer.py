@@ -41,7 +41,11 @@ class Spec:
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
-        (folder / SPEC).write_text(json.dumps(asdict(self), sort_keys=True))
+        (folder / SPEC).write_text(self.to_json())
+
+    def to_json(self) -> str:
+        """Return the spec as text, equal for equal specs."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 def read_spec(folder: Path) -> Spec:

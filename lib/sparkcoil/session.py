@@ -85,10 +85,21 @@ def chosen_settings(settings: Mapping[str, str], *, submitted: bool) -> dict[str
     given = {**dict(SparkConf().getAll()), **settings}
     master = given.get("spark.master", LOCAL_DEFAULTS["spark.master"])
     defaults = {**DEFAULTS, **(LOCAL_DEFAULTS if master.startswith("local") else {})}
+    if master.startswith("local") and not submitted:
+        defaults |= daemon(given)
     jars = {} if submitted or "spark.jars.packages" in given else delta_jars(delta_folder())
     if jars and "spark.jars" in given:
         jars["spark.jars"] = ",".join([given["spark.jars"], *jars.get("spark.jars", "").split(",")]).rstrip(",")
     return {**defaults, **given, **jars}
+
+
+def daemon(given: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings by which Python workers fork from a process that has torch imported, where this library is a folder."""
+    library = Path(__file__).parent
+    if not library.is_dir():
+        return {}
+    path = [str(library.parent), given.get("spark.executorEnv.PYTHONPATH", "")]
+    return {"spark.python.daemon.module": "sparkcoil.daemon", "spark.executorEnv.PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def delta_package() -> str:

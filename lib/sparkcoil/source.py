@@ -11,10 +11,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
-from sparkcoil import batchfile
+from sparkcoil import batchfile, tables
 from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError, did_you_mean, first_line
 from sparkcoil.rows import quote
+from sparkcoil.tables import Detail
 from sparkcoil.tasks import Task, wired
 
 # As pandas and most other tools write it: Spark alone would end a row at a line break within quotes, and escape by a backslash.
@@ -42,12 +43,12 @@ ARGUMENTS = Wording("the call", "keys", "keep", "columns")
 
 @dataclass(frozen=True)
 class PinnedSource:
-    """A source at one version; `version` is None for a source that has none, `table` for one that is not Delta."""
+    """A source at one version; `version` is None for a source that has none, `detail` for one that is not a Delta table."""
 
     name: str
     version: int | None
     frame: DataFrame
-    table: DeltaTable | None
+    detail: Detail | None
 
 
 def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
@@ -55,9 +56,10 @@ def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
     name = str(source.table or source.path or "query")
     try:
         table = delta_table(spark, source)
-        version = newest(table) if source.version is None else source.version
+        version = tables.newest(table).version if table is not None and source.version is None else source.version
         frame = read(spark, source, version)
-        return PinnedSource(name, version, frame.where(source.where) if source.where else frame, table)
+        detail = tables.detail(table) if table is not None else None
+        return PinnedSource(name, version, frame.where(source.where) if source.where else frame, detail)
     except (PySparkException, Py4JError) as error:
         raise SourceError(f"source: {name}: {cause(error)}{nearest_table(spark, source)}") from error
 
@@ -70,12 +72,6 @@ def delta_table(spark: SparkSession, source: SourceConfig) -> DeltaTable | None:
     if source.path and source.format == "delta" and DeltaTable.isDeltaTable(spark, source.path):
         return DeltaTable.forPath(spark, source.path)
     return None
-
-
-def newest(table: DeltaTable | None) -> int | None:
-    """Return a table's newest version, None where there is no table."""
-    commit = None if table is None else table.history(1).select("version").head()
-    return int(commit["version"]) if commit else None
 
 
 def moves(source: SourceConfig, version: int | None) -> bool:

@@ -1,0 +1,52 @@
+"""The stage: what a run has scored, or will, in files beside its target, where Delta's readers, OPTIMIZE and VACUUM do not look."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from sparkcoil.rows import quoted
+from sparkcoil.tables import file_system
+
+STATS = "__stats"
+STAGE = "_sparkcoil"
+
+
+def write_chunk(frame: DataFrame, location: str, schema: StructType, *, run_id: str, chunk: int) -> DataFrame:
+    """Write a chunk's scored rows beside the target and return them as read back."""
+    return written(frame, f"{location}/{STAGE}/{run_id}/{chunk}", StructType([*schema, StructField(STATS, StringType())]))
+
+
+def write_rows(rows: DataFrame, location: str, *, run_id: str) -> DataFrame:
+    """Write the rows to be scored beside the target and return them as read back: a query may give others the next time."""
+    return written(rows, f"{location}/{STAGE}/{run_id}/rows", rows.schema)
+
+
+def written(frame: DataFrame, path: str, schema: StructType) -> DataFrame:
+    """Return the rows from the files that they were written to: from here on nothing is computed again."""
+    frame.write.mode("overwrite").parquet(path)
+    return frame.sparkSession.read.schema(schema).parquet(path)
+
+
+def measure(staged: DataFrame, keys: Sequence[str]) -> Mapping[str, list[dict[str, Any]]]:
+    """Return a staged chunk's failures by stage and code, each with the smallest key it has, and its windows' notes."""
+    failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
+    example = F.min(F.to_json(F.struct(*quoted(keys)))).alias("example")
+    failures = failed.agg(F.count("*").alias("rows"), example).withColumn("note", F.lit(None).cast("string"))
+    notes = staged.where(F.col(STATS).isNotNull()).select(F.col(STATS).alias("note"))
+    found = [row.asDict() for row in failures.unionByName(notes, allowMissingColumns=True).collect()]
+    counted = [{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["note"] is None]
+    return {"failures": counted, "windows": [json.loads(each["note"]) for each in found if each["note"] is not None]}
+
+
+def clear(spark: SparkSession, location: str, run_id: str | None = None) -> None:
+    """Remove what a run has staged; without its id, what any run has, which only the holder of the lease may do."""
+    folder = f"{location}/{STAGE}"
+    system, path = file_system(spark, folder)
+    if run_id is not None:
+        system.delete(file_system(spark, f"{folder}/{run_id}")[1], True)
+    if system.exists(path) and (run_id is None or not system.listStatus(path)):
+        system.delete(path, True)

@@ -1,0 +1,111 @@
+"""What a run notes in its commits: a rerun with nothing due looks at no row, and looks again wherever the note does not hold."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from pyspark.sql import SparkSession
+from runs import history, make_table, text_run
+
+from sparkcoil import due, pipeline, receipt, run
+from sparkcoil.tables import Commit
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A line for each time that rows of a source were held against a target."""
+    seen: list[str] = []
+    find = due.find
+
+    def counted(*given: object, **named: object) -> due.Due:
+        seen.append("looked")
+        return find(*given, **named)
+
+    monkeypatch.setattr(pipeline.due, "find", counted)
+    return seen
+
+
+def scored(spark: SparkSession, model: str, name: str) -> Callable[..., str]:
+    """Make a table and score it; gives a function that scores it again and tells the status."""
+    spark.sql(f"DROP TABLE IF EXISTS {name}_scored")
+    make_table(spark, name, [(i, f"text number {i % 7}") for i in range(20)])
+
+    def again(**sections: object) -> str:
+        return run(spark, text_run(model, name, f"{name}_scored", **sections)).status
+
+    assert again() == "done"
+    return again
+
+
+def test_a_rerun_over_the_same_version_looks_at_no_row(spark: SparkSession, text_model: str, looks: list[str]) -> None:
+    again = scored(spark, text_model, "receipt_same")
+    looks.clear()
+    report = run(spark, text_run(text_model, "receipt_same", "receipt_same_scored"))
+    assert (report.status, report.rows["source"], report.rows["due"], looks) == ("nothing_due", 20, 0, [])
+    assert history(spark, "receipt_same_scored") == 2
+    assert again() == "nothing_due"
+
+
+def test_a_run_of_several_chunks_has_a_receipt_too(spark: SparkSession, text_model: str, looks: list[str]) -> None:
+    again = scored(spark, text_model, "receipt_chunks")
+    spark.sql("INSERT INTO receipt_chunks VALUES (100, 'a new text'), (101, 'another new text'), (102, 'a third')")
+    assert again(batching={"chunk_rows": 1}) == "done"
+    looks.clear()
+    assert (again(), looks) == ("nothing_due", [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO {source} VALUES (100, 'a new text')",
+        "DELETE FROM {target} WHERE id = 3",
+        "UPDATE {target} SET status = 'failed' WHERE id = 3",
+    ],
+)
+def test_after_a_change_of_either_table_rows_are_looked_at(spark: SparkSession, text_model: str, looks: list[str], change: str) -> None:
+    again = scored(spark, text_model, "receipt_changed")
+    spark.sql(change.format(source="receipt_changed", target="receipt_changed_scored"))
+    looks.clear()
+    again()
+    assert looks == ["looked"]
+    assert spark.table("receipt_changed_scored").count() == spark.table("receipt_changed").count()
+
+
+def test_upkeep_of_the_target_leaves_the_receipt(spark: SparkSession, text_model: str, looks: list[str]) -> None:
+    again = scored(spark, text_model, "receipt_upkeep")
+    spark.sql("OPTIMIZE receipt_upkeep_scored ZORDER BY (id)")
+    looks.clear()
+    assert (again(), looks) == ("nothing_due", [])
+
+
+def test_other_columns_or_options_are_no_rerun(spark: SparkSession, text_model: str, looks: list[str]) -> None:
+    again = scored(spark, text_model, "receipt_other")
+    looks.clear()
+    source = {"table": "receipt_other", "keys": ["id"], "columns": {"text": "upper(body)"}}
+    assert (again(source=source), looks) == ("done", ["looked"])
+    assert (again(source={**source, "where": "id < 5"}), len(looks)) == ("nothing_due", 2)
+
+
+def test_a_source_made_anew_at_the_same_version_is_another(spark: SparkSession, text_model: str) -> None:
+    again = scored(spark, text_model, "receipt_anew")
+    spark.sql("DROP TABLE receipt_anew")
+    make_table(spark, "receipt_anew", [(i, f"another text {i}") for i in range(20)])
+    assert again() == "done"
+
+
+def test_a_function_of_the_users_may_be_another_one_the_next_time() -> None:
+    stable = ["body", "concat_ws(' ', title, body)", "CAST(n AS STRING)", "n IN (1, 2)"]
+    assert [each for each in [*stable, "my_udf(body)", "catalog.db.clean(body)"] if receipt.is_stable(each)] == stable
+
+
+@pytest.mark.parametrize("note", [None, "", "{}", "[1]", "not JSON", '{"sparkcoil": {"run_id": 1, "unknown": 2}}'])
+def test_the_note_of_another_writer_is_no_receipt(note: str | None) -> None:
+    assert receipt.counts_of(Commit(3, 3, note), "mark") is None
+
+
+def test_a_receipt_holds_for_the_version_that_its_commit_should_have_made() -> None:
+    given = receipt.complete("run", "mark", 4, {"source": 5, "keys": 5, "due": 5, "known": 0})
+    assert receipt.counts_of(Commit(6, 4, given.note), "mark") == {"source": 5, "keys": 5, "due": 0, "known": 0}
+    assert receipt.counts_of(Commit(6, 5, given.note), "mark") is None
+    assert receipt.counts_of(Commit(4, 4, given.note), "another") is None
+    assert receipt.counts_of(Commit(4, 4, replace(given, mark=None).note), None) is None
