@@ -220,12 +220,13 @@ def test_the_run_is_an_mlflow_run_with_its_source_and_model(spark: SparkSession,
 
 
 def test_no_shuffle_lies_above_the_model(spark: SparkSession, text_model: str) -> None:
-    from sparkcoil import pipeline, udf
+    from sparkcoil import chunks, pinned, rows, udf
 
     make_table(spark, "planned", TEXTS)
-    this = pipeline.prepared(spark, text_run(text_model, "planned", "planned_scored"))
+    this = pinned.prepared(spark, text_run(text_model, "planned", "planned_scored"))
     function, _ = udf.scoring_function(spark, this.selection, this.config.batching)
-    plan = pipeline.scored_chunk(spark, this, None, function, chunk=0, chunks=1, size=40)._jdf.queryExecution().executedPlan().toString()
+    chosen = rows.with_attempts(this.rows, None, ["id"])
+    plan = chunks.scored_chunk(spark, this, chosen, function, size=40)._jdf.queryExecution().executedPlan().toString()
     assert plan.count("ArrowEvalPython") == 1
     assert "Exchange" in plan
     assert "Exchange" not in plan.split("ArrowEvalPython")[0]

@@ -14,7 +14,7 @@ from runs import make_table, text_run
 from sparkcoil import models, precision, run
 from sparkcoil.engines import Placement
 from sparkcoil.registry import write_model
-from sparkcoil.scorer import Spec
+from sparkcoil.scorer import Scorer, Spec
 from sparkcoil.weights import Weights
 
 HAS_BFLOAT16 = "flags\t\t: fpu avx2 avx512_bf16 amx_tile\n"
@@ -103,10 +103,38 @@ def trial(artifact: Path, rows: list[dict[str, Any]]) -> Any:
 ROWS = [{"text": each.encode()} for each in tiny_encoders.TEXTS]
 
 
-def test_a_trial_picks_bfloat16_where_the_cpu_has_it_and_the_scores_agree(tmp_path: Path, cpu: Any) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let bfloat16 take so many times as long as float32: a tiny model's own times are chance."""
+
+    def change(times: float) -> None:
+        def seconds(scorer: Scorer, rows: Any) -> float:
+            return times if scorer.spec.placement.dtype == "bfloat16" else 1.0
+
+        monkeypatch.setattr(precision, "forward_seconds", seconds)
+
+    return change
+
+
+def test_a_trial_picks_bfloat16_where_the_cpu_has_it_the_scores_agree_and_it_is_faster(tmp_path: Path, cpu: Any, clock: Any) -> None:
     cpu(HAS_BFLOAT16)
+    clock(0.5)
     found = trial(classifier(tmp_path, 0.05), ROWS)
-    assert found == {"dtype": "bfloat16", "why": f"native on cpu, and within 0.005 of float32 on {len(ROWS)} sample rows"}
+    why = f"native on cpu, 2.0 times as fast as float32, and within 0.005 of it on {len(ROWS)} sample rows"
+    assert found == {"dtype": "bfloat16", "why": why}
+
+
+def test_a_trial_stays_with_float32_where_bfloat16_is_hardly_faster(tmp_path: Path, cpu: Any, clock: Any) -> None:
+    cpu(HAS_BFLOAT16)
+    clock(0.99)
+    found = trial(classifier(tmp_path, 0.05), ROWS)
+    assert found == {"dtype": "float32", "why": "bfloat16 is native on cpu, and only 1.01 times as fast on the sample rows"}
+
+
+def test_both_formats_take_turns_until_one_has_had_enough(tmp_path: Path) -> None:
+    weights = Weights(models.resolve(str(classifier(tmp_path, 0.05))).digest, str(tmp_path / "logged"), None)
+    scorer = Scorer(Spec("text-classification", {}, Placement("cpu", "float32"), weights, {}))
+    assert precision.gained(scorer, scorer, ROWS) > 0
 
 
 def test_a_trial_stays_with_float32_where_the_scores_do_not_agree(tmp_path: Path, cpu: Any) -> None:
@@ -133,8 +161,13 @@ def test_a_run_says_which_format_was_used_and_why(spark: SparkSession, tmp_path:
     make_table(spark, "precision_source", [(i, each) for i, each in enumerate(tiny_encoders.SENTENCES)])
     uri = str(classifier(tmp_path, 0.05))
     report = run(spark, text_run("-", "precision_source", "precision_scored", model={"uri": uri, "dtype": "fastest", "device": "cpu"}))
-    sample = f"within 0.005 of float32 on {len(tiny_encoders.SENTENCES)} sample rows"
-    expected = {"bfloat16": f"native on cpu, and {sample}", None: "cpu computes in no shorter format natively"}
-    candidate = precision.native("cpu")
-    assert (report.throughput["dtype"], report.throughput["dtype_because"]) == (candidate or "float32", expected[candidate])
+    sample = f"within 0.005 of it on {len(tiny_encoders.SENTENCES)} sample rows"
+    assert report.throughput["dtype"] in ("float32", "bfloat16")
+    found = report.throughput["dtype_because"]
+    expected = {
+        "bfloat16": f"native on cpu, [0-9.]+ times as fast as float32, and {sample}",
+        "float32": "bfloat16 is native on cpu, and only .*",
+    }
+    expected = expected if precision.native("cpu") else {"float32": "cpu computes in no shorter format natively"}
+    assert re.fullmatch(expected[report.throughput["dtype"]], found)
     assert report.rows["ok"] == len(tiny_encoders.SENTENCES)

@@ -41,7 +41,7 @@ class ModelConfig(Section):
     uri: Text
     """models:/name/3, models:/name@alias, runs:/..., m-... or a path."""
     dtype: Dtype = "auto"
-    """auto: as logged; fastest: bfloat16 or float16 where native and a sample agrees."""
+    """auto: as logged; fastest: bfloat16 or float16 where native, faster, and in agreement on a sample."""
     device: Device = "auto"
     """cuda refuses to run on an executor without a GPU."""
     shared: Flag = False

@@ -28,8 +28,8 @@ class Due:
 
     @property
     def everything(self) -> bool:
-        """Tell whether every row of the source is due, once: then no join is needed to find them."""
-        return self.counts["due"] == self.counts["source"] and not self.counts["known"]
+        """Tell whether every row of the source is due, once, and new to the model: then no join is needed to find them."""
+        return self.counts["due"] == self.counts["source"] and not self.counts["known"] and not self.counts["held"]
 
 
 def find(
@@ -44,6 +44,7 @@ def find(
         F.count_if("__conflict").alias("conflicting"),
         F.count_if("__due").alias("due"),
         F.count_if(F.col("__due") & F.col("__known")).alias("known"),
+        F.count_if("__held").alias("held"),
     )
     counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:

@@ -1,43 +1,15 @@
 """One run from start to end. Read `run` first: each name in it is a module, or a stage below it."""
 
-import math
-import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
-from sparkcoil import answers, due, files, lease, receipt, report, rows, sink, source, staging, tracking, udf
-from sparkcoil.artifact import LoggedModel
-from sparkcoil.config import BatchingConfig, RunConfig
+from sparkcoil import answers, chunks, due, lease, pinned, receipt, report, rows, sink, source, staging, tracking
+from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
-from sparkcoil.errors import BudgetExceeded, ConfigError, TargetError
-from sparkcoil.preflight import SAMPLE_ROWS
-from sparkcoil.receipt import Receipt
+from sparkcoil.errors import BudgetExceeded
+from sparkcoil.pinned import Run
 from sparkcoil.report import Clock, Progress, RunReport
-from sparkcoil.selection import Selection, select
-from sparkcoil.sink import Target
-from sparkcoil.source import PinnedSource
-
-DEFAULT_CHUNK_ROWS = 200_000
-# Fewer rows than this are not worth a task of their own.
-LEAST_PARTITION_ROWS = 64
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run has fixed before its first row; nothing of it changes while the run goes on."""
-
-    id: str
-    config: RunConfig
-    selection: Selection
-    source: PinnedSource
-    target: Target
-    location: str
-    rows: DataFrame
-    roots: tuple[str, ...]
-    mark: str | None
 
 
 def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -> RunReport:
@@ -48,7 +20,7 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
     """
     clock = Clock()
     with clock.stage("prepare"):
-        this = prepared(spark, config)
+        this = pinned.prepared(spark, config)
     with lease.held(spark, this.location, this.id) as alone:
         with clock.stage("plan"):
             if alone:
@@ -59,34 +31,12 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
         progress = Progress(total=todo.counts["due"], allowed=config.rows.max_failed_share)
         if progress.total:
-            score_chunks(spark, this, todo, progress, clock=clock, alone=alone)
+            chunks.score_due(spark, this, todo, progress, clock=clock, alone=alone)
         write_answers(spark, this, progress, clock)
         finished = finish(spark, this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(f"rows.max_failed_share: {progress.sentence()}", finished)
     return finished
-
-
-def prepared(spark: SparkSession, config: RunConfig) -> Run:
-    """Return the run with its model, source and target pinned and checked; raises before anything is written."""
-    if not isinstance(config, RunConfig):
-        raise ConfigError("run()", [f"config: expected a RunConfig, found {type(config).__name__}; load_config(path) reads a run file"])
-    selection = select(config.model, name=config.name, task=config.task, columns=config.source.columns)
-    pinned = source.pin(spark, config.source)
-    keys, keep = config.source.keys, config.target.keep
-    inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
-    target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
-    found = sink.check(spark, target)
-    location = sink.location(spark, target, found)
-    if found and pinned.detail and found.location == pinned.detail.location:
-        raise TargetError(f"target: {target.name} is the source itself; score into another table")
-    answers.check(spark, config, location, selection.task)
-    roots = files.declared_roots(config.source)
-    files.check(spark, roots)
-    crossing = files.crossing(spark, config.source, pinned.frame, inputs, types)
-    selected = rows.select_rows(pinned.frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
-    mark = receipt.mark_of(spark, config.source, pinned, how=selection.fingerprint, digest=selection.logged.digest)
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark)
 
 
 def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
@@ -107,69 +57,6 @@ def fixed(spark: SparkSession, this: Run, todo: Due, *, retry_failed: bool) -> t
     found = find_due(spark, copied, retry_failed=retry_failed)
     counts = {**found.counts, **{name: todo.counts[name] for name in ("source", "keys") if not todo.everything}}
     return copied, replace(found, counts=counts)
-
-
-def score_chunks(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
-    """Score, stage and publish what is due, chunk by chunk, until all is done or the error budget is exceeded."""
-    chunks = math.ceil(progress.total / (this.config.batching.chunk_rows or DEFAULT_CHUNK_ROWS))
-    keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
-    # Without a lease, or over rows that are there already, only MERGE is safe.
-    replaces = not alone or todo.counts["known"] > 0
-    try:
-        with clock.stage("preflight"):
-            sample = files.with_contents(this.rows.limit(SAMPLE_ROWS), rows.INPUTS, this.roots).select(F.col(rows.INPUTS).alias("inputs"))
-            function, progress.cleared = udf.scoring_function(spark, this.selection, this.config.batching, sample=sample, roots=this.roots)
-        for chunk in range(chunks):
-            with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
-                recorded = scored_chunk(spark, this, keyed, function, chunk=chunk, chunks=chunks, size=progress.total // chunks)
-                staged = staging.write_chunk(recorded, this.location, this.target.schema, run_id=this.id, chunk=chunk)
-                progress.add(**staging.measure(staged, this.target.keys))
-            if progress.exceeded:
-                break
-            with clock.stage("publish"):
-                publish(spark, this, todo, staged, chunk=chunk, chunks=chunks, replaces=replaces)
-    finally:
-        staging.clear(spark, this.location, this.id)
-        if keyed is not None:
-            keyed.unpersist()
-
-
-def scored_chunk(
-    spark: SparkSession, this: Run, keyed: DataFrame | None, function: udf.ScoringFunction, *, chunk: int, chunks: int, size: int
-) -> DataFrame:
-    """Return one chunk's ledger rows, still to be computed; nothing is shuffled after the model."""
-    keys, keep = this.config.source.keys, this.config.target.keep
-    chosen = rows.filter_chunk(this.rows, chunk, chunks)
-    chosen = rows.with_attempts(chosen, None if keyed is None else rows.filter_chunk(keyed, chunk, chunks), keys)
-    chosen = files.with_contents(chosen, rows.INPUTS, this.roots)
-    evenly = rows.spread_evenly(chosen, partitions(spark, this.config.batching, size))
-    recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
-    return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)
-
-
-def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, *, chunk: int, chunks: int, replaces: bool) -> None:
-    """Put a staged chunk into the target; the commit of the last one says that everything is scored."""
-    complete = chunk == chunks - 1
-    note = receipt.complete(this.id, this.mark, todo.version + chunks, todo.counts) if complete else Receipt(this.id)
-    rows_of_chunk = staged.select(*this.target.schema.names)
-    sink.publish(spark, this.target, rows_of_chunk, transaction=f"sparkcoil-{this.id}-{chunk}", note=note.note, replaces=replaces)
-
-
-def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
-    """Return how many tasks a chunk is cut into: a few for each slot, so that a slow one is made up for by the others."""
-    slots = spark.sparkContext.defaultParallelism
-    return batching.partitions or max(1, min(3 * slots, math.ceil(size / LEAST_PARTITION_ROWS)))
-
-
-def constants(logged: LoggedModel, run_id: str) -> Mapping[str, Column]:
-    """Return the ledger's columns that are the same for all rows of a run."""
-    return {
-        "model_uri": F.lit(logged.uri),
-        "model_version": F.lit(logged.version).cast("string"),
-        "model_digest": F.lit(logged.digest),
-        "run_id": F.lit(run_id),
-        "scored_at": F.current_timestamp(),
-    }
 
 
 def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clock) -> None:

@@ -49,17 +49,19 @@ class Cleared:
 
 @dataclass
 class Progress:
-    """What a run has scored so far of the rows that are due, and the share of them that may fail."""
+    """What a run has scored so far of the rows that are due, what it has copied, and the share that may fail."""
 
     total: int
     allowed: float
     failed: int = 0
+    copied: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
 
-    def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]]) -> None:
+    def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]], copied: int) -> None:
         """Add what a staged chunk came to."""
+        self.copied += copied
         self.failed += sum(each["rows"] for each in failures)
         self.failures.extend(map(dict, failures))
         self.windows.extend(map(dict, windows))
@@ -101,7 +103,12 @@ def finished(
 ) -> RunReport:
     """Return the report of a run from what was planned, what the committed table holds of it, and what its windows noted."""
     status: Status = "budget_exceeded" if progress.exceeded else "done" if progress.total else "nothing_due"
-    counts = {**planned, "ok": published.get("ok", 0), "failed": published.get("failed", 0)}
+    counts = {
+        **{name: count for name, count in planned.items() if name != "held"},
+        "copied": progress.copied,
+        "ok": published.get("ok", 0),
+        "failed": published.get("failed", 0),
+    }
     counts["unpublished"] = planned["due"] - counts["ok"] - counts["failed"]
     return RunReport(
         **described,

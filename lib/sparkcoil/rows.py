@@ -13,6 +13,8 @@ from sparkcoil import ledger, udf
 from sparkcoil.tasks import Task
 
 INPUTS = "__inputs"
+# What a row that is copied has from the row with the same inputs.
+KNOWN = ("prediction", "status", "error", "warnings")
 
 
 def select_rows(
@@ -62,9 +64,12 @@ def select_keyed(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
 
 
 def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool) -> DataFrame:
-    """Add `__due` (new, changed, by another model, or failed and to be retried), `__known` and `__attempts`."""
+    """Add `__due` (new, changed, by another model, or failed and to be retried), `__known`, `__attempts` and, of due rows, `__held`.
+
+    A key is known that the target has; a row is held whose inputs the same model has scored before in the same way, under any key.
+    """
     if scored is None:
-        return keyed.withColumns({"__due": F.lit(True), "__known": F.lit(False), "__attempts": F.lit(1)})
+        return keyed.withColumns({"__due": F.lit(True), "__known": F.lit(False), "__attempts": F.lit(1), "__held": F.lit(False)})
     before = scored.select(
         *quoted(keys),
         F.col("input_hash").alias("__hash"),
@@ -75,13 +80,21 @@ def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *,
     joined = keyed.join(before, list(keys), "left")
     same = F.coalesce((F.col("__hash") == F.col("input_hash")) & (F.col("__digest") == model_digest), F.lit(False))
     again = same & F.coalesce(F.col("__failed"), F.lit(False)) & F.lit(retry_failed)
-    return joined.withColumns(
+    judged = joined.withColumns(
         {
             "__known": F.col("__hash").isNotNull(),
             "__due": ~same | again,
             "__attempts": F.when(again, F.coalesce(F.col("__tried"), F.lit(1)) + 1).otherwise(F.lit(1)),
         }
     ).drop("__hash", "__digest", "__failed", "__tried")
+    held = filter_ok(scored, model_digest).select(F.col("input_hash").alias("__hash")).distinct()
+    with_held = judged.join(held, F.col("__due") & (F.col("__hash") == F.col("input_hash")), "left")
+    return with_held.withColumn("__held", F.col("__hash").isNotNull()).drop("__hash")
+
+
+def filter_ok(scored: DataFrame, model_digest: str) -> DataFrame:
+    """Keep the rows of a prediction table that one model has scored."""
+    return scored.where((F.col("model_digest") == model_digest) & (F.col("status") == "ok"))
 
 
 def filter_due(rows: DataFrame, due: DataFrame, keys: Sequence[str]) -> DataFrame:
@@ -95,10 +108,17 @@ def filter_chunk(frame: DataFrame, chunk: int, chunks: int) -> DataFrame:
 
 
 def with_attempts(rows: DataFrame, due: DataFrame | None, keys: Sequence[str]) -> DataFrame:
-    """Keep the rows whose key is due, one for each key, and add `__attempts`; without `due`, every row is."""
+    """Keep the rows whose key is due, one for each key, and add `__attempts` and `__held`; without `due`, every row is."""
     if due is None:
-        return rows.withColumn("__attempts", F.lit(1))
-    return rows.join(due.select(*quoted(keys), "__attempts"), list(keys), "inner").dropDuplicates(list(keys))
+        return rows.withColumns({"__attempts": F.lit(1), "__held": F.lit(False)})
+    return rows.join(due.select(*quoted(keys), "__attempts", "__held"), list(keys), "inner").dropDuplicates(list(keys))
+
+
+def with_known(held: DataFrame, scored: DataFrame) -> DataFrame:
+    """Add what was said to the same inputs before; each row's are there."""
+    asked = scored.join(held.select("input_hash").distinct(), "input_hash", "left_semi")
+    said = asked.select("input_hash", *(F.col(name).alias(f"__{name}") for name in KNOWN)).dropDuplicates(["input_hash"])
+    return held.drop(INPUTS).join(said, "input_hash")
 
 
 def spread_evenly(rows: DataFrame, partitions: int) -> DataFrame:
@@ -114,13 +134,24 @@ def with_record(rows: DataFrame, scorer: udf.ScoringFunction) -> DataFrame:
 def select_ledger(
     recorded: DataFrame, keys: Sequence[str], keep: Sequence[str], *, task: Task, constants: Mapping[str, Column]
 ) -> DataFrame:
-    """Return the prediction table's columns in their order, and `__stats`, which stays in the stage."""
-    filled = {**udf.record_columns(F.col("__record"), task, attempts=F.col("__attempts")), "input_hash": F.col("input_hash"), **constants}
-    return recorded.select(
-        *quoted((*keys, *keep)),
-        *(filled[name].alias(name) for name in ledger.COLUMNS),
-        F.col("__record.stats").alias("__stats"),
-    )
+    """Return the prediction table's columns in their order, and what stays in the stage: a window's `__stats`, and `__copied`."""
+    said = udf.record_columns(F.col("__record"), task, attempts=F.col("__attempts"))
+    return in_order(recorded, keys, keep, {**said, **constants}, stats=F.col("__record.stats"), copied=False)
+
+
+def select_copied(known: DataFrame, keys: Sequence[str], keep: Sequence[str], *, constants: Mapping[str, Column]) -> DataFrame:
+    """Return the same columns of rows whose predictions are there already."""
+    said = {name: F.col(f"__{name}") for name in KNOWN}
+    return in_order(known, keys, keep, {**said, **constants}, stats=F.lit(None).cast("string"), copied=True)
+
+
+def in_order(
+    rows: DataFrame, keys: Sequence[str], keep: Sequence[str], filled: Mapping[str, Column], *, stats: Column, copied: bool
+) -> DataFrame:
+    """Return keys, kept columns, the ledger's and the stage's."""
+    named = {**filled, "input_hash": F.col("input_hash")}
+    columns = [named[name].alias(name) for name in ledger.COLUMNS]
+    return rows.select(*quoted((*keys, *keep)), *columns, stats.alias("__stats"), F.lit(copied).alias("__copied"))
 
 
 def quoted(names: Sequence[str]) -> list[Column]:

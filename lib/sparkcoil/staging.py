@@ -6,18 +6,20 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructField, StructType
+from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
 from sparkcoil.rows import quoted
 from sparkcoil.tables import file_system
 
-STATS = "__stats"
+# Columns of the stage alone: what a window of rows cost, and whether a row was copied.
+STATS, COPIED = "__stats", "__copied"
 STAGE = "_sparkcoil"
 
 
 def write_chunk(frame: DataFrame, location: str, schema: StructType, *, run_id: str, chunk: int) -> DataFrame:
     """Write a chunk's scored rows beside the target and return them as read back."""
-    return written(frame, f"{location}/{STAGE}/{run_id}/{chunk}", StructType([*schema, StructField(STATS, StringType())]))
+    own = [StructField(STATS, StringType()), StructField(COPIED, BooleanType())]
+    return written(frame, f"{location}/{STAGE}/{run_id}/{chunk}", StructType([*schema, *own]))
 
 
 def write_rows(rows: DataFrame, location: str, *, run_id: str) -> DataFrame:
@@ -31,15 +33,20 @@ def written(frame: DataFrame, path: str, schema: StructType) -> DataFrame:
     return frame.sparkSession.read.schema(schema).parquet(path)
 
 
-def measure(staged: DataFrame, keys: Sequence[str]) -> Mapping[str, list[dict[str, Any]]]:
-    """Return a staged chunk's failures by stage and code, each with the smallest key it has, and its windows' notes."""
+def measure(staged: DataFrame, keys: Sequence[str]) -> Mapping[str, Any]:
+    """Return a staged chunk's failures by stage and code, each with the smallest key it has, its windows' notes, and what was copied."""
     failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
     example = F.min(F.to_json(F.struct(*quoted(keys)))).alias("example")
-    failures = failed.agg(F.count("*").alias("rows"), example).withColumn("note", F.lit(None).cast("string"))
-    notes = staged.where(F.col(STATS).isNotNull()).select(F.col(STATS).alias("note"))
-    found = [row.asDict() for row in failures.unionByName(notes, allowMissingColumns=True).collect()]
-    counted = [{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["note"] is None]
-    return {"failures": counted, "windows": [json.loads(each["note"]) for each in found if each["note"] is not None]}
+    failures = failed.agg(F.count("*").alias("rows"), example).withColumn("of", F.lit("failures"))
+    notes = staged.where(F.col(STATS).isNotNull()).select(F.col(STATS).alias("example"), F.lit("windows").alias("of"))
+    copied = staged.where(COPIED).agg(F.count("*").alias("rows"), F.lit("copied").alias("of"))
+    parts = failures.unionByName(notes, allowMissingColumns=True).unionByName(copied, allowMissingColumns=True)
+    found = [row.asDict() for row in parts.collect()]
+    return {
+        "failures": [{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["of"] == "failures"],
+        "windows": [json.loads(each["example"]) for each in found if each["of"] == "windows"],
+        "copied": sum(each["rows"] for each in found if each["of"] == "copied"),
+    }
 
 
 def clear(spark: SparkSession, location: str, run_id: str | None = None) -> None:

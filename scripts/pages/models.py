@@ -101,7 +101,7 @@ Adapters and references are put together in `~/.cache/sparkcoil` (or `$SPARKCOIL
 |---|---|
 | `auto` | as the checkpoint was saved |
 | `float32`, `bfloat16`, `float16` | as it says |
-| `fastest` | bfloat16 or float16 where the device computes in it natively and a sample agrees with float32; else float32 |
+| `fastest` | bfloat16 or float16 where it is native, and on a sample right and faster; else float32 |
 
 With `fastest`, one executor scores {preflight.SAMPLE_ROWS} rows of the source in both formats before the run. Numbers may differ by
 {precision.TOLERANCE:g}; labels, texts and offsets must be equal. GPUs from compute capability 8.0 try bfloat16, older ones float16; CPUs

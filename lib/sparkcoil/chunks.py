@@ -1,0 +1,94 @@
+"""From what is due to what is published: known predictions are copied, the rest is scored, chunk by chunk, each by one commit."""
+
+import math
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from sparkcoil import files, receipt, rows, sink, staging, udf
+from sparkcoil.artifact import LoggedModel
+from sparkcoil.config import BatchingConfig
+from sparkcoil.due import Due
+from sparkcoil.pinned import Run
+from sparkcoil.preflight import SAMPLE_ROWS
+from sparkcoil.receipt import Receipt
+from sparkcoil.report import Cleared, Clock, Progress
+
+DEFAULT_CHUNK_ROWS = 200_000
+# Fewer rows than this are not worth a task of their own.
+LEAST_PARTITION_ROWS = 64
+
+
+def score_due(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
+    """Score, stage and publish what is due, chunk by chunk, until all is done or the error budget is exceeded."""
+    chunks = math.ceil(progress.total / (this.config.batching.chunk_rows or DEFAULT_CHUNK_ROWS))
+    keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
+    # Without a lease, or over rows that are there already, only MERGE is safe.
+    replaces = not alone or todo.counts["known"] > 0
+    try:
+        with clock.stage("preflight"):
+            function, progress.cleared = cleared(spark, this)
+        for chunk in range(chunks):
+            with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
+                due_keys = None if keyed is None else rows.filter_chunk(keyed, chunk, chunks)
+                chosen = rows.with_attempts(rows.filter_chunk(this.rows, chunk, chunks), due_keys, this.config.source.keys)
+                recorded = scored_chunk(spark, this, chosen, function, size=progress.total // chunks)
+                if todo.counts["held"]:
+                    recorded = recorded.unionByName(copied_chunk(spark, this, chosen, at=todo.version))
+                staged = staging.write_chunk(recorded, this.location, this.target.schema, run_id=this.id, chunk=chunk)
+                progress.add(**staging.measure(staged, this.target.keys))
+            if progress.exceeded:
+                break
+            with clock.stage("publish"):
+                publish(spark, this, todo, staged, chunk=chunk, chunks=chunks, replaces=replaces)
+    finally:
+        staging.clear(spark, this.location, this.id)
+        if keyed is not None:
+            keyed.unpersist()
+
+
+def cleared(spark: SparkSession, this: Run) -> tuple[udf.ScoringFunction, Cleared]:
+    """Return the scorer as a function, and what the executors found when they tried it."""
+    sample = files.with_contents(this.rows.limit(SAMPLE_ROWS), rows.INPUTS, this.roots).select(F.col(rows.INPUTS).alias("inputs"))
+    return udf.scoring_function(spark, this.selection, this.config.batching, sample=sample, roots=this.roots)
+
+
+def scored_chunk(spark: SparkSession, this: Run, chosen: DataFrame, function: udf.ScoringFunction, *, size: int) -> DataFrame:
+    """Return the ledger rows of what the model has to score, still to be computed; nothing is shuffled after the model."""
+    keys, keep = this.config.source.keys, this.config.target.keep
+    due_rows = files.with_contents(chosen.where("NOT __held"), rows.INPUTS, this.roots)
+    evenly = rows.spread_evenly(due_rows, partitions(spark, this.config.batching, size))
+    recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
+    return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)
+
+
+def copied_chunk(spark: SparkSession, this: Run, chosen: DataFrame, *, at: int) -> DataFrame:
+    """Return the ledger rows of what the same model has been asked before, with what it said then."""
+    scored = rows.filter_ok(sink.read(spark, this.target, at), this.selection.logged.digest)
+    known, fixed = rows.with_known(chosen.where("__held"), scored), constants(this.selection.logged, this.id)
+    return rows.select_copied(known, this.config.source.keys, this.config.target.keep, constants=fixed)
+
+
+def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, *, chunk: int, chunks: int, replaces: bool) -> None:
+    """Put a staged chunk into the target; the commit of the last one says that everything is scored."""
+    last = receipt.complete(this.id, this.mark, todo.version + chunks, todo.counts) if chunk == chunks - 1 else Receipt(this.id)
+    transaction, published = f"sparkcoil-{this.id}-{chunk}", staged.select(*rows.quoted(this.target.schema.names))
+    sink.publish(spark, this.target, published, transaction=transaction, note=last.note, replaces=replaces)
+
+
+def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
+    """Return how many tasks a chunk is cut into: a few for each slot, so that a slow one is made up for by the others."""
+    slots = spark.sparkContext.defaultParallelism
+    return batching.partitions or max(1, min(3 * slots, math.ceil(size / LEAST_PARTITION_ROWS)))
+
+
+def constants(logged: LoggedModel, run_id: str) -> Mapping[str, Column]:
+    """Return the ledger's columns that are the same for all rows of a run."""
+    return {
+        "model_uri": F.lit(logged.uri),
+        "model_version": F.lit(logged.version).cast("string"),
+        "model_digest": F.lit(logged.digest),
+        "run_id": F.lit(run_id),
+        "scored_at": F.current_timestamp(),
+    }
