@@ -19,6 +19,7 @@ PLAIN = (
     "runfile",
     "ledger",
     "batching",
+    "pacing",
     "scoring",
     "report",
     "artifact",

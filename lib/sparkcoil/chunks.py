@@ -10,42 +10,53 @@ from sparkcoil import files, receipt, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.config import BatchingConfig
 from sparkcoil.due import Due
+from sparkcoil.pacing import Chunk, Pace
 from sparkcoil.pinned import Run
 from sparkcoil.preflight import SAMPLE_ROWS
 from sparkcoil.receipt import Receipt
 from sparkcoil.report import Cleared, Clock, Progress
 
-DEFAULT_CHUNK_ROWS = 200_000
 # Fewer rows than this are not worth a task of their own.
 LEAST_PARTITION_ROWS = 64
 
 
 def score_due(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
     """Score, stage and publish what is due, chunk by chunk, until all is done or the error budget is exceeded."""
-    chunks = math.ceil(progress.total / (this.config.batching.chunk_rows or DEFAULT_CHUNK_ROWS))
+    batching = this.config.batching
+    pace = Pace(progress.total, spark.sparkContext.defaultParallelism, batching.chunk_rows, batching.chunk_seconds)
     keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
     # Without a lease, or over rows that are there already, only MERGE is safe.
     replaces = not alone or todo.counts["known"] > 0
     try:
         with clock.stage("preflight"):
             function, progress.cleared = cleared(spark, this)
-        for chunk in range(chunks):
-            with clock.stage("score"), udf.window_of(spark, this.config.batching.window_rows):
-                due_keys = None if keyed is None else rows.filter_chunk(keyed, chunk, chunks)
-                chosen = rows.with_attempts(rows.filter_chunk(this.rows, chunk, chunks), due_keys, this.config.source.keys)
-                recorded = scored_chunk(spark, this, chosen, function, size=progress.total // chunks)
-                if todo.counts["held"]:
-                    recorded = recorded.unionByName(copied_chunk(spark, this, chosen, at=todo.version))
-                staged = staging.write_chunk(recorded, this.location, this.target.schema, run_id=this.id, chunk=chunk)
+        chunk: Chunk | None = pace.first()
+        while chunk is not None:
+            with clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
+                staged = staged_chunk(spark, this, todo, keyed, function, chunk)
                 progress.add(**staging.measure(staged, this.target.keys))
+                seconds = taken()
             if progress.exceeded:
                 break
             with clock.stage("publish"):
-                publish(spark, this, todo, staged, chunk=chunk, chunks=chunks, replaces=replaces)
+                publish(spark, this, todo, staged, chunk, replaces=replaces)
+            chunk = pace.after(chunk, seconds)
     finally:
         staging.clear(spark, this.location, this.id)
         if keyed is not None:
             keyed.unpersist()
+
+
+def staged_chunk(
+    spark: SparkSession, this: Run, todo: Due, keyed: DataFrame | None, function: udf.ScoringFunction, chunk: Chunk
+) -> DataFrame:
+    """Return a chunk's ledger rows from the stage; what the target holds is copied, the rest is scored."""
+    due_keys = None if keyed is None else rows.filter_chunk(keyed, chunk)
+    chosen = rows.with_attempts(rows.filter_chunk(this.rows, chunk), due_keys, this.config.source.keys)
+    recorded = scored_chunk(spark, this, chosen, function, size=chunk.rows)
+    if todo.counts["held"]:
+        recorded = recorded.unionByName(copied_chunk(spark, this, chosen, at=todo.version))
+    return staging.write_chunk(recorded, this.location, this.target.schema, run_id=this.id, chunk=chunk.number)
 
 
 def cleared(spark: SparkSession, this: Run) -> tuple[udf.ScoringFunction, Cleared]:
@@ -70,11 +81,12 @@ def copied_chunk(spark: SparkSession, this: Run, chosen: DataFrame, *, at: int) 
     return rows.select_copied(known, this.config.source.keys, this.config.target.keep, constants=fixed)
 
 
-def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, *, chunk: int, chunks: int, replaces: bool) -> None:
+def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, chunk: Chunk, *, replaces: bool) -> None:
     """Put a staged chunk into the target; the commit of the last one says that everything is scored."""
-    last = receipt.complete(this.id, this.mark, todo.version + chunks, todo.counts) if chunk == chunks - 1 else Receipt(this.id)
-    transaction, published = f"sparkcoil-{this.id}-{chunk}", staged.select(*rows.quoted(this.target.schema.names))
-    sink.publish(spark, this.target, published, transaction=transaction, note=last.note, replaces=replaces)
+    version = todo.version + chunk.number + 1
+    note = receipt.complete(this.id, this.mark, version, todo.counts) if chunk.is_last else Receipt(this.id)
+    transaction, published = f"sparkcoil-{this.id}-{chunk.number}", staged.select(*rows.quoted(this.target.schema.names))
+    sink.publish(spark, this.target, published, transaction=transaction, note=note.note, replaces=replaces)
 
 
 def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:

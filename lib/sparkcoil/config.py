@@ -32,6 +32,7 @@ from sparkcoil.fields import (
     Trust,
     Version,
 )
+from sparkcoil.pacing import CHUNK_SECONDS
 from sparkcoil.problems import Problem, Section, expected, from_pydantic
 
 
@@ -137,8 +138,10 @@ class BatchingConfig(Section):
     """The most seconds of audio in a batch, padding included."""
     window_rows: Count | None = None
     """How many rows are sorted by length and cut into batches together."""
+    chunk_seconds: Seconds = CHUNK_SECONDS
+    """About how many seconds of scoring are published by one commit: what a killed run repeats at most."""
     chunk_rows: Count | None = None
-    """How many rows are published by one commit: what a killed run repeats at most."""
+    """How many rows are published by one commit, instead."""
     partitions: Count | None = None
     """How many Spark tasks a chunk is cut into."""
 

@@ -1,7 +1,7 @@
 """What a run did, as a frozen value: counts read from the committed table, and what the scored windows noted of themselves."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
@@ -85,11 +85,11 @@ class Clock:
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time of the block to a stage."""
+    def stage(self, name: str) -> Iterator[Callable[[], float]]:
+        """Add the time of the block to a stage; gives a function that tells the seconds since the block began."""
         start = perf_counter()
         try:
-            yield
+            yield lambda: perf_counter() - start
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
 

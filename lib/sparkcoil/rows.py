@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, StringType
 
 from sparkcoil import ledger, udf
+from sparkcoil.pacing import Chunk
 from sparkcoil.tasks import Task
 
 INPUTS = "__inputs"
@@ -102,9 +103,11 @@ def filter_due(rows: DataFrame, due: DataFrame, keys: Sequence[str]) -> DataFram
     return rows.join(due.select(*quoted(keys)), list(keys), "left_semi").select(*quoted(rows.columns))
 
 
-def filter_chunk(frame: DataFrame, chunk: int, chunks: int) -> DataFrame:
+def filter_chunk(frame: DataFrame, chunk: Chunk) -> DataFrame:
     """Keep the rows of one chunk; rows with equal inputs are in the same one."""
-    return frame if chunks == 1 else frame.where(F.pmod(F.xxhash64("input_hash"), F.lit(chunks)) == chunk)
+    if chunk.stop - chunk.start == chunk.of:
+        return frame
+    return frame.where(F.pmod(F.xxhash64("input_hash"), F.lit(chunk.of)).between(chunk.start, chunk.stop - 1))
 
 
 def with_attempts(rows: DataFrame, due: DataFrame | None, keys: Sequence[str]) -> DataFrame:

@@ -26,6 +26,9 @@ ScoringFunction = Callable[..., Column]
 # Rows whose recordings leave a worker together: an Arrow batch holds no more than 2 GiB of text, and a minute takes about 3 MB of it.
 RECORDINGS_AT_ONCE = 64
 
+# What of the run file's batching is for executors to know.
+BUDGET = {"max_batch_rows", "max_batch_tokens", "max_batch_seconds"}
+
 # What this process has cleared before: a scheduled run of ten rows would spend more on trying the model again than on scoring.
 _ready: dict[tuple[str, int, str], tuple[Any, Cleared]] = {}
 
@@ -62,7 +65,7 @@ def scoring_function(
         options=selection.plain_options,
         placement=selection.placement,
         weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
-        batching=batching.model_dump(exclude_none=True),
+        batching=batching.model_dump(include=BUDGET, exclude_none=True),
         model=selection.logged.name,
         roots=roots,
     )
