@@ -38,7 +38,8 @@ def contestants(workload: Workload, artifact: Path, device: str, dtype: str, row
     sizes = ROWS if writes else SECONDS if workload.input == "audio" else TOKENS
     if writes:
         lengths = [written(workload, model, each) for each in inputs]
-    return [loop(workload, model, inputs, lengths, size * (1 if device == "cpu" else GPU_TIMES), writes=writes) for size in sizes]
+    times = 1 if device == "cpu" else GPU_TIMES
+    return [loop(workload, model, inputs, lengths, size * times, f"bare loop, {dtype}, {size * times}", writes=writes) for size in sizes]
 
 
 def read(workload: Workload, artifact: Path, model: Any, rows: Sequence[str]) -> tuple[list[Batch], list[int]]:
@@ -70,7 +71,9 @@ def asked(workload: Workload) -> dict[str, Any]:
     return {**passed, **workload.native.get("generate_kwargs", {})}
 
 
-def loop(workload: Workload, model: Any, inputs: Sequence[Batch], lengths: Sequence[int], size: int, *, writes: bool) -> Contestant:
+def loop(
+    workload: Workload, model: Any, inputs: Sequence[Batch], lengths: Sequence[int], size: int, name: str, *, writes: bool
+) -> Contestant:
     """Return the loop over batches of a size, which are on the device before it begins."""
     order = sorted(range(len(inputs)), key=lambda i: (-lengths[i], inputs[i][next(iter(inputs[i]))].shape[-1]))
     batches = [
@@ -86,7 +89,7 @@ def loop(workload: Workload, model: Any, inputs: Sequence[Batch], lengths: Seque
             output.cpu()
         return []
 
-    return Contestant(f"bare loop, {size}", run)
+    return Contestant(name, run)
 
 
 def cut(order: Sequence[int], lengths: Sequence[int], size: int, workload: Workload, writes: bool) -> list[list[int]]:

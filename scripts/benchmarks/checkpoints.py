@@ -20,17 +20,37 @@ ENTAILMENT = {
 MINI, MINILM, BASE = (4, 256, 4, 1024), (6, 384, 12, 1536), (12, 768, 12, 3072)
 # Wide enough for outputs to differ from row to row, and for a next token to be clear.
 WIDE = 0.2
+# Beyond this, hidden states are no longer alike for all texts; the head then makes of them logits that are so far apart.
+APART, LABEL_SPREAD, ENTAILMENT_SPREAD = 0.1, 0.05, 1.0
+# Part of the folder's name: another recipe, another number.
+REVISION = 2
 OUTPUT_TOKENS, LONGEST_OUTPUT, EARLY = 25.0, 128, 6
 
 
-def bert(folder: Path, shape: tuple[int, int, int, int], head: str, labels: Mapping[str, Any]) -> None:
-    """Save a BERT of a shape with a head."""
+def bert(folder: Path, shape: tuple[int, int, int, int], labels: Mapping[str, Any], spread: float | None) -> None:
+    """Save a BERT of a shape, with a classifier whose logits have that standard deviation from text to text, or without one."""
     tokenizer = texts.tokenizer()
     layers, width, heads, inner = shape
     config = transformers.BertConfig(
-        vocab_size=len(tokenizer), num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=inner, **labels
-    )
-    save(folder, getattr(transformers, head), config, tokenizer)
+        vocab_size=len(tokenizer), num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=inner,
+        initializer_range=APART, **labels,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    model = (transformers.BertForSequenceClassification if spread else transformers.BertModel)(config).eval()
+    if spread:
+        set_apart(model, tokenizer, spread)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@torch.no_grad()
+def set_apart(model: Any, tokenizer: Any, spread: float) -> None:
+    """Scale the classifier so that its logits differ from text to text, and no label is always the best."""
+    drawn = [model(**tokenizer(each, return_tensors="pt")).logits[0] for each in texts.sentences(64)]
+    logits = torch.stack(drawn)
+    scale = spread / logits.std(0).mean()
+    model.classifier.weight *= scale
+    model.classifier.bias.copy_((model.classifier.bias - logits.mean(0)) * scale)
 
 
 def t5(folder: Path) -> None:
@@ -123,11 +143,11 @@ def save(folder: Path, kind: Any, config: Any, tokenizer: Any) -> None:
 
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
-    "bert-mini": lambda folder: bert(folder, MINI, "BertForSequenceClassification", LABELS),
-    "minilm": lambda folder: bert(folder, MINILM, "BertForSequenceClassification", LABELS),
-    "bert-base": lambda folder: bert(folder, BASE, "BertForSequenceClassification", LABELS),
-    "entailment": lambda folder: bert(folder, MINI, "BertForSequenceClassification", ENTAILMENT),
-    "embedder": lambda folder: bert(folder, MINILM, "BertModel", {}),
+    "bert-mini": lambda folder: bert(folder, MINI, LABELS, LABEL_SPREAD),
+    "minilm": lambda folder: bert(folder, MINILM, LABELS, LABEL_SPREAD),
+    "bert-base": lambda folder: bert(folder, BASE, LABELS, LABEL_SPREAD),
+    "entailment": lambda folder: bert(folder, MINI, ENTAILMENT, ENTAILMENT_SPREAD),
+    "embedder": lambda folder: bert(folder, MINILM, {}, None),
     "t5": t5,
     "llama": llama,
     "whisper-tiny": whisper,

@@ -3,7 +3,7 @@
 import math
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,15 +32,6 @@ def timed(contestants: Sequence[Contestant], rows: Sequence[Any], rounds: int) -
 def fastest(contestants: Sequence[Contestant], rows: Sequence[Any]) -> Contestant:
     """Return the fastest of several that differ in a setting, by one round each."""
     return min(contestants, key=lambda each: timed([each], rows, 1)[each.name])
-
-
-def agreement(ours: Sequence[Any], theirs: Sequence[Any]) -> dict[str, Any]:
-    """Return the share of rows with equal texts, or the largest difference of a score and the share of equal labels."""
-    if not ours or not isinstance(ours[0], Mapping):
-        return {"equal": sum(a == b for a, b in zip(ours, theirs, strict=True)) / max(1, len(ours))}
-    apart = max(abs(mine[label] - score) for mine, its in zip(ours, theirs, strict=True) for label, score in its.items())
-    same = [max(mine, key=mine.__getitem__) == max(its, key=its.__getitem__) for mine, its in zip(ours, theirs, strict=True)]
-    return {"equal": sum(same) / len(same), "largest_difference": apart}
 
 
 def peak_mebibytes() -> int:

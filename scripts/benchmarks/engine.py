@@ -12,6 +12,7 @@ import transformers
 
 from benchmarks import sounds
 from benchmarks.contest import Contestant
+from benchmarks.held import Disagreement
 from benchmarks.workloads import Workload
 from sparkcoil import digest
 from sparkcoil.engines import Placement
@@ -32,14 +33,22 @@ def ours(workload: Workload, artifact: Path, device: str, dtype: str) -> Contest
     def run(rows: Sequence[Any]) -> list[Any]:
         assert scorer.scoring is not None
         scorer.scoring.last = None  # equal rows at the edge of a window would be remembered from the round before
-        outputs = []
+        outputs: list[Any] = []
         for start in range(0, len(rows), WINDOW):
             records, found.noted = scorer.score(as_rows(workload, rows[start : start + WINDOW]))
-            outputs += [workload.of_ours(each.prediction or {}) for each in records]
+            for each in records:
+                if each.prediction is None:
+                    raise Disagreement(f"row {len(outputs)} failed: {each.error.code if each.error else 'without a reason'}")
+                outputs.append(workload.of_ours(each.prediction))
         return outputs
 
     found.run = run
     return found
+
+
+def format_of(contestant: Contestant) -> str:
+    """Return the number format of one of ours."""
+    return contestant.name.rpartition(", ")[2]
 
 
 def as_rows(workload: Workload, cells: Sequence[Any]) -> list[Row]:
