@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
@@ -17,15 +16,13 @@ import typer
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 from benchmarks import bare, checkpoints, contest, engine, held  # noqa: E402
-from benchmarks.workloads import WORKLOADS, Workload  # noqa: E402
+from benchmarks.workloads import WORKLOADS, Workload, drawn  # noqa: E402
 
 from sparkcoil import precision  # noqa: E402
 from sparkcoil.registry import write_model  # noqa: E402
 
 CACHE = ROOT / ".cache" / "benchmark"
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or ROOT / "docs" / "benchmarks")
-PEERS = {"Ray Data": "ray_data.py", "Daft": "daft_udf.py"}
-SMALL = "growth and small runs"
 NOTED = ("computed_rows", "forwards", "computed", "useful", "out_of_memory", "seconds")
 app = typer.Typer()
 
@@ -42,22 +39,12 @@ def logged(workload: Workload) -> Path:
     return folder
 
 
-def drawn(workload: Workload, scale: float) -> list[Any]:
-    """Return the rows of a workload."""
-    return list(workload.rows(max(2, int(workload.count * scale))))
-
-
 def environment() -> dict[str, Any]:
     """Return where this is measured."""
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
     packages = {name: version(name) for name in ("pyspark", "delta-spark", "mlflow", "transformers", "torch", "pyarrow", "pandas")}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"cpu": cpu, "cpus": os.cpu_count(), "gpu": gpu, "python": platform.python_version(), **packages, "load": os.getloadavg()[0]}
-
-
-def rounded(timings: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Return seconds to the millisecond."""
-    return {name: [round(one, 3) for one in each] for name, each in timings.items()}
 
 
 def keep(name: str, found: dict[str, Any]) -> None:
@@ -89,7 +76,7 @@ def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: i
         "unit": workload.unit,
         "units": round(mine[0].noted["units"], 1),
         "agreement": agreed,
-        "seconds": rounded(timings),
+        "seconds": contest.rounded(timings),
         "noted": noted,
         "peak_mebibytes": contest.peak_mebibytes(),
     }
@@ -127,87 +114,34 @@ def without_spark(only: str = "", device: str = "cpu", dtype: str = "fastest", t
 def with_spark(only: str = "", times: Times = 3, scale: Scale = 1.0) -> None:
     """Time whole jobs on Spark over Delta tables of one file and of 64, each written to a table of its own."""
     quiet()
+    from benchmarks import jobs
+
     import sparkcoil
 
+    apart = 0
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         spark = sparkcoil.start_session({"spark.master": "local[2,4]", "spark.driver.memory": "3g"}, name="benchmark")
-        for name, files in (("reviews, MiniLM", 1), ("tickets, MiniLM", 1), ("tickets, MiniLM", 64)):
-            if only in name:
-                scratch = Path(folder) / f"{name}-{files}"
-                scratch.mkdir()
-                keep("spark", jobs(spark, WORKLOADS[name], files, scratch, times, drawn(WORKLOADS[name], scale)))
-        if only in SMALL:
-            keep("spark", small(spark, WORKLOADS["tickets, MiniLM"], Path(folder)))
+        for name, files in jobs.TABLES:
+            title, workload = jobs.job_name(name, files), WORKLOADS[name]
+            if only in title:
+                try:
+                    found = jobs.job(spark, workload, logged(workload), files, made(folder, title), times, drawn(workload, scale))
+                except held.Disagreement as problem:
+                    apart, found = apart + 1, {"workload": title, "disagreement": str(problem)}
+                keep("spark", found)
+        for title, measure in jobs.ALONE.items():
+            if only in title:
+                keep("spark", {"workload": title, **measure(spark, logged, made(folder, title), times, scale)})
         spark.stop()
+    if apart:
+        raise typer.Exit(1)
 
 
-def jobs(spark: Any, workload: Workload, files: int, scratch: Path, times: int, rows: list[Any]) -> dict[str, Any]:
-    """Return what scoring a table took each contestant."""
-    from benchmarks import on_spark
-
-    artifact, source = logged(workload), on_spark.table(spark, rows, scratch, files)
-    ran = on_spark.contestants(spark, workload, artifact, source, scratch)
-    labels = {each.name: each.run(rows) for each in ran}  # the first time warms up
-    ours = labels["sparkcoil, float32"]
-    timings = contest.timed(ran, rows, times)
-    size = min((512, 1024), key=lambda each: bare.on_all_cpus(workload, artifact, "float32", rows, each, 1))
-    bare_seconds = {
-        f"bare loop, {count} of one thread": [bare.on_all_cpus(workload, artifact, "float32", rows, size, count) for _ in range(times)]
-        for count in (1, 2)
-    }
-    apart = {name: contest.agreement(ours, own)["equal"] for name, own in labels.items()}
-    return {
-        "workload": f"{workload.name}, {files} file{'s' * (files > 1)}",
-        "rows": len(rows),
-        "equal": apart,
-        "seconds": {
-            **rounded(timings),
-            **bare_seconds,
-            **peers(source, artifact, scratch, times),
-        },
-        "noted": {each.name: each.noted for each in ran if each.noted},
-    }
-
-
-def peers(source: Path, artifact: Path, scratch: Path, times: int) -> dict[str, Any]:
-    """Return the seconds of the peers that run in an environment of their own, or why one did not run."""
-    python, found = ROOT / ".cache" / "peers" / "bin" / "python", {}
-    for name, script in PEERS.items():
-        for batch in (1, 8):
-            command = [
-                python,
-                ROOT / "scripts" / "benchmarks" / "peers" / script,
-                f"{source}/*.parquet" if name == "Daft" else source,
-                artifact / "model",
-            ]
-            ended = subprocess.run(
-                [*map(str, command), str(scratch / f"{name}-{batch}"), str(times + 1), str(batch)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            seconds = [float(line.split()[1]) for line in ended.stdout.splitlines() if line.startswith("seconds")]
-            found[f"{name}, batch {batch}"] = (
-                seconds[1:] if len(seconds) == times + 1 else (ended.stderr.strip().splitlines() or ["no word"])[-1]
-            )
-    return found
-
-
-def small(spark: Any, workload: Workload, scratch: Path) -> dict[str, Any]:
-    """Return what a rerun with nothing due takes in a warm session, one with ten rows due, and runs of N, 2N and 4N rows."""
-    from benchmarks import on_spark
-
-    artifact, seconds = logged(workload), {}
-    for times in (1, 2, 4):
-        rows = drawn(workload, times / 4)
-        place = scratch / f"growth-{times}"
-        place.mkdir()
-        run = on_spark.sparkcoil_run(spark, workload, artifact, on_spark.table(spark, rows, place, 1), place, "float32")
-        run.run(rows)
-        seconds[f"{len(rows)} rows"] = run.noted["seconds"]
-    seconds.update(on_spark.reruns(spark, artifact, scratch / "growth-4"))
-    return {"workload": SMALL, "seconds": seconds}
+def made(folder: str, title: str) -> Path:
+    """Return a new folder within another."""
+    (place := Path(folder) / title).mkdir()
+    return place
 
 
 @app.command()

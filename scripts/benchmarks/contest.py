@@ -29,6 +29,11 @@ def timed(contestants: Sequence[Contestant], rows: Sequence[Any], rounds: int) -
     return seconds
 
 
+def rounded(timings: dict[str, list[float]]) -> dict[str, list[float]]:
+    """Return seconds to the millisecond."""
+    return {name: [round(one, 3) for one in each] for name, each in timings.items()}
+
+
 def fastest(contestants: Sequence[Contestant], rows: Sequence[Any]) -> Contestant:
     """Return the fastest of several that differ in a setting, by one round each."""
     return min(contestants, key=lambda each: timed([each], rows, 1)[each.name])

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmarks.workloads import Workload
 from sparkcoil import RunConfig
 
 Score = Callable[[DataFrame], DataFrame]
+PLAIN = "plain spark_udf"
 # Partitions of those that are told to balance the table.
 PARTITIONS = 6
 
@@ -35,51 +37,56 @@ def contestants(spark: SparkSession, workload: Workload, artifact: Path, source:
     """Return everyone who scores the table, ready to be timed."""
     checkpoint = str(artifact / "model")
     plain, tuned = mlflow_model(checkpoint, scratch / "plain"), mlflow_model(checkpoint, scratch / "tuned", batch_size=32)
-    by_hand: Mapping[str, tuple[Score, bool]] = {
-        "plain spark_udf": (by_spark_udf(spark, plain), False),
-        "spark_udf, batch 32, repartitioned": (by_spark_udf(spark, tuned), True),
-        "predict_batch_udf, batch 32": (by_predict_batch(checkpoint), True),
-        **{f"pandas UDF, batch {batch}": (by_pandas(checkpoint, batch), True) for batch in (1, 8, 32)},
+    by_hand: Mapping[str, tuple[Callable[[], Score], bool]] = {
+        PLAIN: (partial(by_spark_udf, spark, plain), False),
+        "spark_udf, batch 32, repartitioned": (partial(by_spark_udf, spark, tuned), True),
+        "predict_batch_udf, batch 32": (partial(by_predict_batch, checkpoint), True),
+        **{f"pandas UDF, batch {batch}": (partial(by_pandas, checkpoint, batch), True) for batch in (1, 8, 32)},
     }
     ours = [sparkcoil_run(spark, workload, artifact, source, scratch, dtype) for dtype in ("float32", "fastest")]
-    return [*ours, *(written(spark, name, score, source, scratch, balanced) for name, (score, balanced) in by_hand.items())]
+    return [*ours, *(written(spark, name, make, source, scratch, balanced) for name, (make, balanced) in by_hand.items())]
 
 
-def sparkcoil_run(spark: SparkSession, workload: Workload, artifact: Path, source: Path, scratch: Path, dtype: str) -> Contestant:
-    """Return our run, each time into a new table; `noted` holds what its report counts."""
+def sparkcoil_run(
+    spark: SparkSession, workload: Workload, artifact: Path, source: Path, scratch: Path, dtype: str, partitions: int | None = None
+) -> Contestant:
+    """Return our run, each time into a new table; its outputs are scores by label, `noted` holds what its report counts."""
     found = Contestant(f"sparkcoil, {dtype}", lambda rows: [])
     turns = itertools.count()
+    scoring: list[float] = []
 
     def run(rows: Sequence[Any]) -> list[Any]:
-        target = scratch / f"ours-{dtype}-{next(turns)}"
-        report = sparkcoil.run(spark, run_config(artifact, source, target, dtype))
-        found.noted = {"seconds": dict(report.seconds), **report.throughput}
-        scored = spark.read.format("delta").load(str(target)).select("id", "prediction.label").orderBy("id")
-        return [row[1] for row in scored.collect()]
+        target = scratch / f"ours-{dtype}-{partitions}-{next(turns)}"
+        report = sparkcoil.run(spark, run_config(artifact, source, target, dtype, partitions))
+        scoring.append(report.seconds["score"])
+        found.noted = {"seconds": dict(report.seconds), "score_seconds": [*scoring], **report.throughput}
+        scored = spark.read.format("delta").load(str(target)).select("id", "prediction.scores").orderBy("id").collect()
+        return [{each["label"]: each["score"] for each in row[1] or ()} for row in scored]
 
     found.run = run
     return found
 
 
-def run_config(artifact: Path, source: Path, target: Path, dtype: str) -> RunConfig:
+def run_config(artifact: Path, source: Path, target: Path, dtype: str, partitions: int | None = None) -> RunConfig:
     """Return a run over the table."""
     sections = {
         "name": "benchmark",
         "model": {"uri": str(artifact), "dtype": dtype},
         "source": {"path": str(source), "keys": ["id"], "columns": {"text": "text"}},
         "target": {"path": str(target)},
+        "batching": {"partitions": partitions},
     }
     return RunConfig.model_validate(sections)
 
 
-def written(spark: SparkSession, name: str, score: Score, source: Path, scratch: Path, balanced: bool) -> Contestant:
+def written(spark: SparkSession, name: str, make: Callable[[], Score], source: Path, scratch: Path, balanced: bool) -> Contestant:
     """Return a job that adds a prediction to the table and writes it; `balanced` first spreads the rows over the slots."""
-    turns = itertools.count()
+    turns, made = itertools.count(), cache(make)
 
     def run(rows: Sequence[Any]) -> list[Any]:
         target = str(scratch / f"{abs(hash(name))}-{next(turns)}")
         frame = spark.read.format("delta").load(str(source))
-        score(frame.repartition(PARTITIONS) if balanced else frame).write.format("delta").save(target)
+        made()(frame.repartition(PARTITIONS) if balanced else frame).write.format("delta").save(target)
         return [row[1] for row in spark.read.format("delta").load(target).select("id", "label").orderBy("id").collect()]
 
     return Contestant(name, run)
@@ -131,7 +138,7 @@ def labelling(udf: Callable[..., Column]) -> Score:
 
 def reruns(spark: SparkSession, artifact: Path, place: Path) -> dict[str, Mapping[str, float]]:
     """Return the seconds of our runs over a table that is scored: three with nothing due, and three with ten rows changed."""
-    source, target = place / "source-1", next(place.glob("ours-float32-*"))
+    source, target = place / "source-1", next(place.glob("ours-float32-None-*"))
     config, found = run_config(artifact, source, target, "float32"), {}
     for number in range(3):
         found[f"nothing due, {number}"] = dict(sparkcoil.run(spark, config).seconds)

@@ -93,3 +93,8 @@ WORKLOADS: Mapping[str, Workload] = {
         speech("calls, wav2vec2 with group norm", "ctc-group", 40, batches=(1,)),
     )
 }  # fmt: skip
+
+
+def drawn(workload: Workload, scale: float) -> list[Any]:
+    """Return the rows of a workload."""
+    return list(workload.rows(max(2, int(workload.count * scale))))
