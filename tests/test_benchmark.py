@@ -1,6 +1,7 @@
 """The benchmark measures what it says: its rows are as described, outputs are compared, and its page shows what was measured."""
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -107,19 +108,108 @@ def test_what_is_measured_again_takes_the_place_of_what_was_measured_before(benc
     assert [(each["workload"], each["rows"]) for each in kept] == [("a", 2), ("b", 3)]
 
 
-def test_the_page_says_how_many_times_as_long_as_ours_each_takes(benchmark: Any, tmp_path: Path) -> None:
+ENGINE = {
+    "workload": "reviews, MiniLM",
+    "rows": 21,
+    "unit": "tokens",
+    "units": 210.0,
+    "agreement": {"ours": {"sparkcoil, float32": {"equal": 1.0, "largest_difference": 1e-7}}, "native_with_itself": 1.0},
+    "seconds": {
+        "sparkcoil, float32": [2.0, 2.2, 2.1],
+        "sparkcoil, bfloat16": [1.0, 1.0, 1.0],
+        "bare loop, float32, 1024": [1.89, 2.0, 1.8],
+        "bare loop, bfloat16, 1024": [0.8, 0.8, 0.8],
+        "pipeline, batch 1": [4.2, 4.1, 4.3],
+        "pipeline, batch 8": [3.15, 3.2, 3.1],
+    },
+    "noted": {"sparkcoil, float32": {"useful": 99, "computed": 100, "seconds": {"forward": 2.0}}},
+    "environment": {"cpu": "some"},
+}
+NOTED = {
+    "padding_efficiency": 0.9,
+    "worker_seconds": {"load": 5.0, "read": 1.0, "forward": 9.0, "write": 0.0},
+    "seconds": {"score": 6.25, "total": 8.0},
+}
+JOB = {
+    "workload": "reviews, MiniLM, 1 file",
+    "rows": 21,
+    "agreement": {"equal": 1.0, "largest_difference": 1e-3},
+    "others": {"plain spark_udf": 0.25},
+    "seconds": {
+        "sparkcoil, float32": [8.0],
+        "sparkcoil, fastest": [4.0],
+        "plain spark_udf": [12.0],
+        "pandas UDF, batch 8": [9.0],
+        "bare loop, 1 of one thread": [8.0],
+        "bare loop, 2 of one thread": [4.0],
+        "Daft, batch 1": "not installed",
+    },
+    "factors": {"padding efficiency": 0.9, "kernel": 0.9},
+    "two_executors": 0.64,
+    "noted": {"sparkcoil, float32": NOTED},
+    "environment": {"cpu": "some"},
+}
+SMALLER = [
+    {
+        "workload": "partitions and skew",
+        "runs": {"tickets, 2 partitions": {**NOTED, "units_per_second": 7}},
+        "environment": {"cpu": "some"},
+    },
+    {"workload": "growth and small runs", "seconds": {"10 rows": {"total": 1.5, "score": 1.25}}, "environment": {"cpu": "some"}},
+    {"workload": "memory", "mebibytes": {"plain spark_udf": 1234}, "environment": {"cpu": "some"}},
+]
+
+
+def page_of(folder: Path, **measured: Any) -> str:
+    """The page made of figures that a test made up."""
     from benchmarks import page
 
-    seconds = {"sparkcoil, float32": [2.0, 2.2, 2.1], "bare loop, 1024": [2.0, 2.0, 1.9], "pipeline, batch 1": [4.2, 4.1, 4.3]}
-    noted = {"useful": 99, "computed": 100, "seconds": {"forward": 2.0}}
-    agreement = {"equal": 1.0, "native_with_itself": 1.0}
-    measured = {"workload": "w", "rows": 21, "unit": "tokens", "units": 210.0, "agreement": agreement, "seconds": seconds, "noted": noted}
-    (tmp_path / "engine.json").write_text(json.dumps([{**measured, "environment": {"cpu": "some"}}]))
-    page.write(tmp_path)
-    written = (tmp_path / "README.md").read_text()
-    assert "| pipeline, batch 1 | 4.20 (4.1 to 4.3) | 5.0 | 2.00 |" in written
-    assert "R = 0.95" in written and "2.00 times as fast as the peers' best setting" in written and "padding efficiency 0.990" in written
+    for name, each in measured.items():
+        (folder / f"{name}.json").write_text(json.dumps(each))
+    page.write(folder)
+    return (folder / "README.md").read_text()
+
+
+def test_the_page_begins_with_r_and_the_speed_over_peers_in_each_format(benchmark: Any, tmp_path: Path) -> None:
+    written = page_of(tmp_path, engine=[ENGINE], spark=[JOB])
+    first = written[: written.index("## Targets")]
+    assert "| reviews, MiniLM | 21 | float32 | 0.90 | 2.00 | 1.50 |" in first
+    assert "| reviews, MiniLM | 21 | bfloat16 | 0.80 | 4.20 | 3.15 |" in first
+    assert "| reviews, MiniLM, 1 file | 21 | fastest |  | 3.00 | 2.25 |" in first
+
+
+def test_the_page_has_everyone_who_was_timed_and_who_did_not_run(benchmark: Any, tmp_path: Path) -> None:
+    written = page_of(tmp_path, engine=[ENGINE], spark=[JOB])
+    assert "| pipeline, batch 1 | 4.20 (4.1 to 4.3) | 5.0 | 2.00 |" in written and "padding efficiency 0.990" in written
+    assert "| Daft, batch 1 | did not run: not installed | | |" in written and "plain spark_udf 25.0%" in written
     assert (tmp_path / "engine.svg").read_text().count("pipeline, batch 1") == 1
+
+
+def test_the_page_says_which_targets_are_met_and_missed(benchmark: Any, tmp_path: Path) -> None:
+    written = page_of(tmp_path, engine=[ENGINE], spark=[JOB])
+    assert "- reviews, MiniLM: R is 0.90, at least 0.93 was aimed at: **missed**." in written
+    assert "the speed of `fastest` over plain `spark_udf` is 3.00, at least 2.5 was aimed at: met." in written
+    assert "scoring on two executors over two bare loops is 0.64, at least 0.95 was aimed at: **missed**." in written
+
+
+def test_the_page_has_growth_partitions_and_memory(benchmark: Any, tmp_path: Path) -> None:
+    written = page_of(tmp_path, spark=[JOB, *SMALLER])
+    assert "| tickets, 2 partitions | 8.00 | 6.25 | 0.9 | 7 |" in written
+    assert "| 10 rows | 1.50 | 1.25 |" in written and "| plain spark_udf | 1,234 |" in written
+
+
+def test_the_page_says_that_outputs_disagree(benchmark: Any, tmp_path: Path) -> None:
+    apart = {"workload": "w", "disagreement": "row 3 is 1e-01 apart", "environment": {"cpu": "some"}}
+    written = page_of(tmp_path, engine=[apart, ENGINE])
+    assert "| w | | not timed, since outputs disagree | | | |" in written and "Not timed: row 3 is 1e-01 apart." in written
+
+
+def test_the_product_of_the_factors_is_r(benchmark: Any) -> None:
+    from benchmarks.factors import factors
+
+    found = factors(4.0, NOTED["seconds"], NOTED)
+    assert math.prod(found.values()) == pytest.approx(4.0 / 8.0)
+    assert found["feed"] == 0.9 and found["balance"] == 10 / 2 / 6.25
 
 
 def test_the_page_in_docs_is_made_from_the_figures_beside_it(benchmark: Any, tmp_path: Path) -> None:

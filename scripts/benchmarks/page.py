@@ -1,52 +1,61 @@
 """What was measured as a page with a table for each workload, and as plots; run by `scripts/benchmark report`."""
 
 import json
-import statistics
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 
 mpl.use("svg")
 import matplotlib.pyplot as plt
 
+from benchmarks import targets
+from benchmarks.targets import Found
+
 mpl.rcParams["svg.fonttype"] = "none"  # text that can be found, and is half as large
-OURS, BARE = "sparkcoil", "bare loop"
 OPENING = """# Benchmarks
 
 Made by `./scripts/benchmark engine`, `./scripts/benchmark spark` and `./scripts/benchmark report`; all figures are in the JSON files.
 
-- These are the figures of few rows (in the tables), since the machine is slow.
+- These are the figures of few rows (their count is in the first table), since the machine is slow.
 - Models have real shapes and random weights, made by the script; texts and recordings are drawn by a seed, with lengths like real ones.
-- Everyone takes turns, round by round, in one run on one machine; the first time, which loads models, is not counted. Outputs are held
-  against each other before anything is timed. All compute in float32 with one thread for each worker, but for what is marked otherwise.
+- Everyone takes turns, round by round, in one run on one machine; the first time, which loads models, is not counted. All compute in
+  float32 with one thread for each worker, but for what is marked otherwise; `fastest` is bfloat16 here.
+- Outputs are held against the native pipeline's at batch size 1 before anything is timed, and a workload whose outputs disagree is not:
+  scores and embeddings may be 1e-4 apart in float32 and 5e-3 in a shorter format, texts must be equal. What models with random weights
+  generate hangs on near ties, so that native texts differ between batch sizes: as many of ours may differ as of those from each other.
+  On Spark, labels are held against ours, rows aside whose two best scores are nearer than twice the tolerance.
 - The *bare loop* is PyTorch alone: inputs are in memory as tensors, sorted and cut into batches of the best of four sizes, and nothing is
   made of the outputs. **R** is its seconds over ours: 1 would be nothing lost. It computes equal rows each, and has no beginnings of
-  prompts to share, so that R may be above 1 where we do.
-- The native pipeline is timed at several batch sizes, over rows in the order in which they come, as users call it. Where transformers has
-  none, texts are written by `model.generate`, batch by batch. Recordings are decoded for it by soundfile and soxr: its own way starts an
-  ffmpeg for each.
+  prompts to share, so that R may be above 1 where we do. On Spark it is the better of one process and two, without reading or writing.
+- The native pipeline is timed at several batch sizes, over rows in the order in which they come, as users call it; its default is batch 1.
+  Where transformers has none, texts are written by `model.generate`, batch by batch. Recordings are decoded for it by soundfile and soxr:
+  its own way starts an ffmpeg for each. The default on Spark is `spark_udf` as MLflow documents it.
 - MLflow's `spark_udf` loses the pipeline's `truncation=True` and then dies of the first long text; it is told again through `model_config`.
 - Ray Data and Daft run in an environment and processes of their own, after the others; Ray Data starts its workers anew in every round.
 """
-Found = Mapping[str, Any]
 
 
-def medians(found: Found) -> dict[str, float]:
-    """Return the median seconds of everyone who was timed."""
-    return {name: statistics.median(each) for name, each in found["seconds"].items() if isinstance(each, list) and each}
-
-
-def best(seconds: Mapping[str, float], *, bare: bool) -> float:
-    """Return the fewest seconds of the bare loops, or of the peers."""
-    return min(each for name, each in seconds.items() if name.startswith(BARE) == bare and not name.startswith(OURS))
+def headline(measured: Sequence[Found]) -> Iterator[str]:
+    """Yield the table that says for each workload what R is, and how many times as fast as its peers ours is."""
+    yield "| workload | rows | ours | R | times as fast as peers' default | as peers' best setting |\n|---|---|---|---|---|---|"
+    for found in measured:
+        if "disagreement" in found:
+            yield f"| {found['workload']} | | not timed, since outputs disagree | | | |"
+        elif "rows" in found:
+            for dtype in targets.ours(found):
+                r = targets.ratio(found, dtype)
+                said = "" if r is None else f"{r:.2f}"
+                peers = f"{targets.default(found, dtype):.2f} | {targets.best(found, dtype):.2f}"
+                yield f"| {found['workload']} | {found['rows']:,} | {dtype} | {said} | {peers} |"
+    yield ""
 
 
 def table(found: Found) -> Iterator[str]:
-    """Yield a workload's table: seconds and spread of each, rates, and how many times as long as ours each takes."""
-    seconds = medians(found)
-    ours = next(each for name, each in seconds.items() if name.startswith(OURS))
+    """Yield a workload's table: seconds and spread of each, rates, and how many times as long as ours in float32 each takes."""
+    seconds = targets.medians(found)
+    ours = targets.ours(found)["float32"]
     yield "| who | seconds, median (range) | rows/s | times ours |\n|---|---|---|---|"
     for name, each in seconds.items():
         spread = f"{min(found['seconds'][name]):.1f} to {max(found['seconds'][name]):.1f}"
@@ -58,36 +67,65 @@ def table(found: Found) -> Iterator[str]:
 
 def engine_section(found: Found) -> str:
     """Return what a workload came to without Spark."""
-    seconds, noted = medians(found), found["noted"]
-    ours = next(each for name, each in seconds.items() if name.startswith(OURS))
+    ours, agreement = targets.ours(found)["float32"], found["agreement"]
+    noted = found["noted"][f"{targets.OURS}, float32"]
     stages = ", ".join(f"{name} {each:.2f} s" for name, each in noted["seconds"].items())
-    agreed = f"equal in {found['agreement']['equal']:.1%} of rows"
-    if "largest_difference" in found["agreement"]:
-        agreed += f", scores at most {found['agreement']['largest_difference']:.0e} apart"
     facts = [
-        f"R = {best(seconds, bare=True) / ours:.2f}",
-        f"padding efficiency {noted['useful'] / noted['computed']:.3f}",
-        f"{best(seconds, bare=False) / ours:.2f} times as fast as the peers' best setting",
+        f"padding efficiency {targets.padding(found):.3f}",
         f"{found['units'] / ours:,.0f} {found['unit']} a second",
-        f"{agreed} (native at other batch sizes: {found['agreement']['native_with_itself']:.1%})",
+        f"native at other batch sizes equal to itself in {agreement['native_with_itself']:.1%} of rows",
+        *(f"{name} {agreed(each)}" for name, each in agreement["ours"].items()),
     ]
     return "\n".join([f"### {found['workload']}", "", "; ".join(facts) + f". Last round: {stages}.", "", *table(found), ""])
+
+
+def agreed(agreement: Mapping[str, float]) -> str:
+    """Return how outputs agree."""
+    said = f"equal in {agreement['equal']:.1%}"
+    if "largest_difference" in agreement:
+        said += f", at most {agreement['largest_difference']:.0e} apart"
+    return said + (f", cosine at least {agreement['smallest_cosine']:.6f}" if "smallest_cosine" in agreement else "")
 
 
 def spark_section(found: Found) -> str:
     """Return what a workload came to as a job on Spark."""
     lines = [f"### {found['workload']}", "", *table(found), ""]
+    product = " x ".join(f"{name} {each:.3f}" for name, each in found["factors"].items())
+    lines.append(f"- R against two bare loops, in the last round: {math.prod(found['factors'].values()):.3f} = {product}")
+    lines.append(f"- scoring on two executors takes two bare loops' seconds divided by {found['two_executors']:.3f}")
     for name, noted in found["noted"].items():
         told = {key: noted[key] for key in ("dtype", "padding_efficiency", "computed_rows", "forwards", "model_loads") if key in noted}
         lines.append(f"- {name}: {', '.join(f'{key} {each}' for key, each in told.items())}; stages {noted['seconds']}")
-    apart = ", ".join(f"{name} {share:.1%}" for name, share in found["equal"].items() if not name.startswith(OURS))
-    return "\n".join([*lines, f"- labels equal to ours: {apart}", ""])
+    others = ", ".join(f"{name} {share:.1%}" for name, share in found["others"].items())
+    lines.append(f"- labels unlike ours, near ties aside: {others}; `fastest` {agreed(found['agreement'])}")
+    return "\n".join([*lines, ""])
 
 
 def small_section(found: Found) -> str:
-    """Return what small runs, and runs of twice and four times the rows, took."""
-    rows = [f"| {name} | {each['total']:.2f} | {each.get('score', 0):.2f} |" for name, each in found["seconds"].items()]
-    return "\n".join([f"### {found['workload']}", "", "| run | seconds in all | of them scoring |\n|---|---|---|", *rows, ""])
+    """Return what our own runs took that are not held against a peer."""
+    runs = found["runs"].items() if "runs" in found else ((name, {"seconds": each}) for name, each in found["seconds"].items())
+    rows = [
+        f"| {name} | {each['seconds']['total']:.2f} | {each['seconds'].get('score', 0):.2f} | {each.get('padding_efficiency', '')} "
+        f"| {each.get('units_per_second', '')} |"
+        for name, each in runs
+    ]
+    head = "| run | seconds in all | of them scoring | padding efficiency | tokens a second |\n|---|---|---|---|---|"
+    return "\n".join([f"### {found['workload']}", "", head, *rows, ""])
+
+
+def memory_section(found: Found) -> str:
+    """Return the most memory that a Python worker of each had."""
+    rows = [f"| {name} | {each:,} |" for name, each in found["mebibytes"].items()]
+    return "\n".join([f"### {found['workload']}", "", "| who | MiB of the largest Python worker |\n|---|---|", *rows, ""])
+
+
+def section(found: Found) -> str:
+    """Return what is said of a workload in detail."""
+    if "disagreement" in found:
+        return f"### {found['workload']}\n\nNot timed: {found['disagreement']}.\n"
+    if "rows" in found:
+        return (spark_section if "two_executors" in found else engine_section)(found)
+    return (memory_section if "mebibytes" in found else small_section)(found)
 
 
 def plot(measured: Sequence[Found], place: Path, title: str) -> None:
@@ -97,10 +135,12 @@ def plot(measured: Sequence[Found], place: Path, title: str) -> None:
         return
     figure, axes = plt.subplots(len(shown), 1, figsize=(8, 1.1 + 1.5 * len(shown)), constrained_layout=True, squeeze=False)
     for axis, found in zip(axes[:, 0], shown, strict=True):
-        seconds = medians(found)
-        ours = next(each for name, each in seconds.items() if name.startswith(OURS))
+        seconds = targets.medians(found)
+        ours = targets.ours(found)["float32"]
         names = [*seconds][::-1]
-        colours = ["#2a9d8f" if name.startswith(OURS) else "#8d99ae" if name.startswith(BARE) else "#e9a13b" for name in names]
+        colours = [
+            "#2a9d8f" if name.startswith(targets.OURS) else "#8d99ae" if name.startswith(targets.BARE) else "#e9a13b" for name in names
+        ]
         bars = axis.barh(names, [seconds[name] / ours for name in names], color=colours)
         axis.bar_label(bars, fmt="%.2f", padding=2, fontsize=6)
         axis.set_title(found["workload"], fontsize=8, loc="left")
@@ -114,16 +154,23 @@ def plot(measured: Sequence[Found], place: Path, title: str) -> None:
 
 def write(folder: Path) -> None:
     """Write README.md and the plots of a folder from what was measured into it."""
-    parts = [OPENING]
     titles = {"engine": "Without Spark: the engine", "engine-cuda": "Without Spark, on a GPU", "spark": "Whole jobs on Spark"}
-    for name, title in titles.items():
-        if not (folder / f"{name}.json").is_file():
-            continue
-        measured = json.loads((folder / f"{name}.json").read_text())
-        parts += [f"## {title}", "", f"![times as long as sparkcoil]({name}.svg)", ""]
-        plot(measured, folder / f"{name}.svg", f"{title}: times as long as sparkcoil, fewer is better")
-        for each in measured:
-            section = engine_section if name != "spark" else spark_section if "rows" in each else small_section
-            parts.append(section(each))
-        parts += ["Measured on " + ", ".join(f"{key} {each}" for key, each in measured[-1]["environment"].items() if each) + ".", ""]
+    files = {name: folder / f"{name}.json" for name in titles}
+    measured = {name: json.loads(file.read_text()) for name, file in files.items() if file.is_file()}
+    parts = [OPENING, "## In short", ""]
+    for name, each in measured.items():
+        parts += [f"{titles[name]}:", "", *headline(each)]
+    parts += ["## Targets", "", *judged_here(measured), ""]
+    for name, each in measured.items():
+        parts += [f"## {titles[name]}", "", f"![times as long as sparkcoil]({name}.svg)", ""]
+        plot(each, folder / f"{name}.svg", f"{titles[name]}: times as long as sparkcoil, fewer is better")
+        parts += map(section, each)
+        parts += ["Measured on " + ", ".join(f"{key} {value}" for key, value in each[-1]["environment"].items() if value) + ".", ""]
     (folder / "README.md").write_text("\n".join(parts).rstrip() + "\n")
+
+
+def judged_here(measured: Mapping[str, Sequence[Found]]) -> Iterator[str]:
+    """Yield a line for each target, all of which are of a CPU."""
+    for name, each in measured.items():
+        if name != "engine-cuda":
+            yield from targets.judged(each)
