@@ -66,7 +66,7 @@ def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: i
     """Return what a workload took each contestant without Spark; raise Disagreement before that unless outputs agree."""
     mine = [engine.ours(workload, artifact, device, each) for each in formats(workload, dtype)]
     natives = [engine.native(workload, artifact, device, batch) for batch in workload.batches]
-    agreed = agreements(mine, natives, rows, near_ties=workload.near_ties)
+    agreed = agreements(mine, natives, rows, workload)
     loops = [contest.fastest(bare.contestants(workload, artifact, device, engine.format_of(each), rows), rows) for each in mine]
     timings = contest.timed([*mine, *loops, *natives], rows, times)
     noted = {each.name: {key: each.noted[key] for key in NOTED} for each in mine}
@@ -82,14 +82,15 @@ def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: i
     }
 
 
-def agreements(mine: list[contest.Contestant], natives: list[contest.Contestant], rows: list[Any], *, near_ties: bool) -> dict[str, Any]:
+def agreements(mine: list[contest.Contestant], natives: list[contest.Contestant], rows: list[Any], workload: Workload) -> dict[str, Any]:
     """Return how each of ours agrees with the native one at batch size 1.
 
     Texts that hang on near ties may differ in as many rows as its own do at other sizes.
     """
-    alone, *others = [each.run(rows) for each in natives]
+    others = [each.run(rows) for each in natives]
+    alone = others.pop(workload.batches.index(1))
     with_itself = min((held.share_equal(alone, each) for each in others), default=1.0)
-    allowed = 1 - with_itself if near_ties else 0.0
+    allowed = 1 - with_itself if workload.near_ties else 0.0
     found = {each.name: held.held(each.run(rows), alone, held.tolerance(engine.format_of(each)), texts_apart=allowed) for each in mine}
     return {"ours": found, "native_with_itself": with_itself}
 

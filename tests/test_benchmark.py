@@ -100,6 +100,14 @@ def test_labels_of_zero_shot_are_apart(benchmark: Any) -> None:
     assert found["agreement"]["ours"]["sparkcoil, float32"]["equal"] == 1.0
 
 
+def test_embeddings_are_those_of_sentence_transformers(benchmark: Any) -> None:
+    workload = benchmark.WORKLOADS["embeddings of tickets, MiniLM"]
+    found = benchmark.beside(workload, benchmark.logged(workload), "cpu", "float32", 1, workload.rows(3))
+    agreed = found["agreement"]["ours"]["sparkcoil, float32"]
+    assert agreed["equal"] == 1.0 and agreed["smallest_cosine"] > 0.99999
+    assert "sentence-transformers, batch 32" in found["seconds"]
+
+
 def test_what_is_measured_again_takes_the_place_of_what_was_measured_before(benchmark: Any) -> None:
     for rows in (1, 2):
         benchmark.keep("kept", {"workload": "a", "rows": rows})

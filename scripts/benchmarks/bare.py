@@ -23,6 +23,7 @@ TOKENS, SECONDS, ROWS = (512, 1_024, 2_048, 4_096), (15, 30, 60, 120), (8, 16, 3
 GPU_TIMES = 16
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
+    "feature-extraction": "AutoModel",
     "zero-shot-classification": "AutoModelForSequenceClassification",
     "text-generation": "AutoModelForCausalLM",
     "text2text-generation": "AutoModelForSeq2SeqLM",
@@ -34,7 +35,7 @@ def contestants(workload: Workload, artifact: Path, device: str, dtype: str, row
     kind = CLASSES.get(workload.task) or ("AutoModelForSpeechSeq2Seq" if workload.model.startswith("whisper") else "AutoModelForCTC")
     model: Any = getattr(transformers, kind).from_pretrained(artifact / "model", dtype=dtype).eval().to(device)
     inputs, lengths = (heard if workload.input == "audio" else read)(workload, artifact, model, rows)
-    writes = hasattr(model, "generate") and kind != "AutoModelForSequenceClassification"
+    writes = hasattr(model, "generate") and kind not in ("AutoModel", "AutoModelForSequenceClassification")
     sizes = ROWS if writes else SECONDS if workload.input == "audio" else TOKENS
     if writes:
         lengths = [written(workload, model, each) for each in inputs]
@@ -85,11 +86,17 @@ def loop(
     @torch.inference_mode()
     def run(rows: Sequence[Any]) -> list[Any]:
         for batch in batches:
-            output = model.generate(**batch, **given) if writes else model(**batch).logits.argmax(-1)
+            output = model.generate(**batch, **given) if writes else computed(model(**batch))
             output.cpu()
         return []
 
     return Contestant(name, run)
+
+
+def computed(output: Any) -> torch.Tensor:
+    """Return the best of logits, or the mean of hidden states."""
+    found: torch.Tensor = output.logits.argmax(-1) if "logits" in output else output.last_hidden_state.mean(1)
+    return found
 
 
 def cut(order: Sequence[int], lengths: Sequence[int], size: int, workload: Workload, writes: bool) -> list[list[int]]:

@@ -69,6 +69,23 @@ def t5(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def marian(folder: Path) -> None:
+    """Save a Marian of three layers that ends its texts at lengths that differ as those of sentences do."""
+    tokenizer = text_tokenizer(eos="[SEP]")
+    config = transformers.MarianConfig(
+        vocab_size=len(tokenizer), decoder_vocab_size=len(tokenizer), d_model=256, encoder_layers=3, decoder_layers=3,
+        encoder_attention_heads=8, decoder_attention_heads=8, encoder_ffn_dim=1024, decoder_ffn_dim=1024, max_position_embeddings=512,
+        init_std=WIDE, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.sep_token_id, forced_eos_token_id=None,
+        decoder_start_token_id=tokenizer.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    torch.manual_seed(5)
+    model = transformers.MarianMTModel(config).eval()
+    model.generation_config.update(max_new_tokens=LONGEST_OUTPUT, num_beams=1, repetition_penalty=2.0)
+    model.generation_config.eos_token_id = ends(model, tokenizer)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def ends(model: Any, tokenizer: Any) -> list[int]:
     """Return tokens one of which comes after some 25 others on average: a random model never says that a text ends."""
     prompts = tokenizer(texts.sentences(128), padding=True, return_tensors="pt", return_token_type_ids=False)
@@ -149,6 +166,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "entailment": lambda folder: bert(folder, MINI, ENTAILMENT, ENTAILMENT_SPREAD),
     "embedder": lambda folder: bert(folder, MINILM, {}, None),
     "t5": t5,
+    "marian": marian,
     "llama": llama,
     "whisper-tiny": whisper,
     "ctc-layer": lambda folder: ctc(folder, "layer"),

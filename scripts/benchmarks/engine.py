@@ -58,6 +58,8 @@ def as_rows(workload: Workload, cells: Sequence[Any]) -> list[Row]:
 
 def native(workload: Workload, artifact: Path, device: str, batch: int) -> Contestant:
     """Return the native pipeline with a batch size, which is given decoded samples where the rows are recordings."""
+    if workload.task == "feature-extraction":
+        return Contestant(f"sentence-transformers, batch {batch}", encoding(workload, artifact, device, batch))
     if workload.task == "text2text-generation":
         return Contestant(f"generate, batch {batch}", bare_generation(workload, artifact, device, batch))
     pipe: Any = transformers.pipeline(workload.task, model=str(artifact / "model"), device=device)  # type: ignore[call-overload]
@@ -70,6 +72,16 @@ def native(workload: Workload, artifact: Path, device: str, batch: int) -> Conte
         return [workload.of_native(each) for each in pipe(given, batch_size=batch, **workload.native)]
 
     return Contestant(f"pipeline, batch {batch}", run)
+
+
+def encoding(workload: Workload, artifact: Path, device: str, batch: int) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the `encode` of sentence-transformers, which sorts all texts by their length in characters, and takes tokens' mean."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    words = Transformer(str(artifact / "model"))
+    model = SentenceTransformer(modules=[words, Pooling(words.get_embedding_dimension())], device=device)
+    return lambda rows: [workload.of_native(each) for each in model.encode(list(rows), batch_size=batch, show_progress_bar=False)]
 
 
 def bare_generation(workload: Workload, artifact: Path, device: str, batch: int) -> Callable[[Sequence[Any]], list[Any]]:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from benchmarks import sounds, texts
 
 # Words of the syllables that the tokenizer knows: others would be all alike to the model.
@@ -56,6 +58,16 @@ def said(prediction: Mapping[str, Any]) -> str:
     return str(prediction["text"]).strip().removeprefix("##")
 
 
+def embedding(prediction: Mapping[str, Any]) -> np.ndarray:
+    """Return a prediction's vector."""
+    return np.asarray(prediction["embedding"], dtype=np.float32)
+
+
+def vector(output: Any) -> np.ndarray:
+    """Return the vector of sentence-transformers."""
+    return np.asarray(output, dtype=np.float32)
+
+
 def classification(name: str, model: str, count: int, rows: Callable[[int], Sequence[str]]) -> Workload:
     """Return a workload of text classification."""
     return Workload(name, "text-classification", model, count, rows, scores, native_scores, native={"top_k": None, "truncation": True})
@@ -86,6 +98,13 @@ WORKLOADS: Mapping[str, Workload] = {
         Workload(
             "translation, T5", "text2text-generation", "t5", 192, texts.sentences, said, written,
             native={"max_new_tokens": 128}, near_ties=True,
+        ),
+        Workload(
+            "translation, Marian", "text2text-generation", "marian", 192, texts.sentences, said, written,
+            native={"max_new_tokens": 128}, near_ties=True,
+        ),
+        Workload(
+            "embeddings of tickets, MiniLM", "feature-extraction", "embedder", 800, texts.tickets, embedding, vector, batches=(32, 1, 8),
         ),
         speech(
             "calls, Whisper-tiny", "whisper-tiny", 24, batches=(1, 4, 8), near_ties=True,
