@@ -5,6 +5,7 @@ from pyspark.sql import SparkSession
 from runs import history, make_table, text_run
 
 from sparkcoil import run
+from sparkcoil.errors import BudgetExceeded, TargetError
 
 TEXTS = [(i, f"text number {i % 5}") for i in range(20)]
 
@@ -56,6 +57,52 @@ def test_what_failed_before_is_not_copied(spark: SparkSession, text_model: str, 
     spark.sql(f"INSERT INTO {scored} VALUES (301, NULL)")
     report = run(spark, text_run(text_model, scored, f"{scored}_scored", **accepting))
     assert (report.rows["copied"], report.rows["failed"]) == (0, 1)
+
+
+def test_rows_that_left_the_source_stay_unless_they_are_to_be_removed(spark: SparkSession, text_model: str, scored: str) -> None:
+    spark.sql(f"DELETE FROM {scored} WHERE id IN (3, 4)")
+    assert run(spark, text_run(text_model, scored, f"{scored}_scored")).rows["removed"] == 0
+    removing = text_run(text_model, scored, "-", target={"table": f"{scored}_scored", "deletes": "remove"})
+    report = run(spark, removing)
+    assert (report.status, report.rows["due"], report.rows["removed"]) == ("done", 0, 2)
+    assert sorted(by_id(spark, f"{scored}_scored")) == sorted({i for i, _ in TEXTS} - {3, 4})
+    assert run(spark, removing).status == "nothing_due"
+
+
+def test_new_rows_come_and_old_ones_go_in_one_run(spark: SparkSession, text_model: str, scored: str) -> None:
+    spark.sql(f"DELETE FROM {scored} WHERE id = 3")
+    spark.sql(f"INSERT INTO {scored} VALUES (300, 'a new text')")
+    removing = text_run(text_model, scored, "-", target={"table": f"{scored}_scored", "deletes": "remove"})
+    report = run(spark, removing)
+    assert (report.rows["due"], report.rows["ok"], report.rows["removed"]) == (1, 1, 1)
+    assert sorted(by_id(spark, f"{scored}_scored")) == sorted({*(i for i, _ in TEXTS), 300} - {3})
+    assert run(spark, removing).status == "nothing_due"
+
+
+def test_a_source_that_gives_other_rows_the_next_time_removes_nothing(spark: SparkSession, text_model: str, scored: str) -> None:
+    source = {"query": f"SELECT * FROM {scored}", "keys": ["id"], "columns": {"text": "body"}}
+    config = text_run(text_model, "-", "-", source=source, target={"table": f"{scored}_scored", "deletes": "remove"})
+    with pytest.raises(TargetError, match="target.deletes: remove asks for a source that is a Delta table, read as it stands; found query"):
+        run(spark, config)
+
+
+def test_rows_that_failed_with_a_code_are_scored_again(spark: SparkSession, text_model: str, scored: str) -> None:
+    spark.sql(f"INSERT INTO {scored} VALUES (300, NULL)")
+    config = text_run(text_model, scored, f"{scored}_scored", rows={"max_failed_share": 1.0})
+    run(spark, config)
+    assert run(spark, config, retry_failed=["timeout"]).rows["due"] == 0
+    assert run(spark, config, retry_failed=["timeout", "null_input"]).rows["due"] == 1
+    assert run(spark, config, retry_failed=True).rows["due"] == 1
+    attempts = spark.table(f"{scored}_scored").where("id = 300").select("error.attempts").head()
+    assert attempts is not None and attempts[0] == 3
+
+
+def test_a_run_whose_first_rows_all_fail_stops_there(spark: SparkSession, text_model: str, scored: str) -> None:
+    make_table(spark, f"{scored}_bad", [(i, None) for i in range(60)])
+    budget = {"max_failed_share": 0.9, "stop_after": 10}
+    with pytest.raises(BudgetExceeded, match=r"rows.stop_after: the first \d+ of 60 due rows all failed: input/null_input") as caught:
+        run(spark, text_run(text_model, f"{scored}_bad", f"{scored}_into", rows=budget, batching={"chunk_rows": 10}))
+    assert caught.value.report.rows["unpublished"] == 60
 
 
 def test_other_options_copy_nothing(spark: SparkSession, text_model: str, scored: str) -> None:

@@ -20,6 +20,7 @@ PLAIN = (
     "ledger",
     "batching",
     "pacing",
+    "error_budget",
     "scoring",
     "report",
     "artifact",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sparkcoil.report import RunReport as RunReport
     from sparkcoil.runfile import load_config as load_config
     from sparkcoil.session import start_session as start_session
+    from sparkcoil.stream import run_stream as run_stream
 
 # Imported on first use: a run file is judged without Spark, and an executor loads what it runs alone.
 _HOMES = {
@@ -22,6 +23,7 @@ _HOMES = {
     "log_model": "registry",
     "register": "notebook",
     "run": "pipeline",
+    "run_stream": "stream",
     "score": "notebook",
     "scoring_udf": "notebook",
     "start_session": "session",

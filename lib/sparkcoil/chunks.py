@@ -39,7 +39,7 @@ def score_due(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, 
             if progress.exceeded:
                 break
             with clock.stage("publish"):
-                publish(spark, this, todo, staged, chunk, replaces=replaces)
+                publish(spark, this, todo, staged, progress, chunk, replaces=replaces)
             chunk = pace.after(chunk, seconds)
     finally:
         staging.clear(spark, this.location, this.id)
@@ -81,12 +81,31 @@ def copied_chunk(spark: SparkSession, this: Run, chosen: DataFrame, *, at: int) 
     return rows.select_copied(known, this.config.source.keys, this.config.target.keep, constants=fixed)
 
 
-def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, chunk: Chunk, *, replaces: bool) -> None:
-    """Put a staged chunk into the target; the commit of the last one says that everything is scored."""
-    version = todo.version + chunk.number + 1
-    note = receipt.complete(this.id, this.mark, version, todo.counts) if chunk.is_last else Receipt(this.id)
+def publish(
+    spark: SparkSession, this: Run, todo: Due, staged: DataFrame, progress: Progress, chunk: Chunk, *, replaces: bool
+) -> None:
+    """Put a staged chunk into the target; the last commit of a run says that everything is scored."""
+    progress.commits += 1
+    note = said(this, todo, progress, last=chunk.is_last and not todo.counts["gone"])
     transaction, published = f"sparkcoil-{this.id}-{chunk.number}", staged.select(*rows.quoted(this.target.schema.names))
     sink.publish(spark, this.target, published, transaction=transaction, note=note.note, replaces=replaces)
+
+
+def remove_gone(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> None:
+    """Remove the rows whose key has left the source, where the run file says so; not past the error budget."""
+    if not todo.counts["gone"] or progress.exceeded:
+        return
+    with clock.stage("publish"):
+        progress.commits += 1
+        keys = this.rows.select(*rows.quoted(this.config.source.keys)).distinct()
+        note = said(this, todo, progress, last=True)
+        sink.remove_others(spark, this.target, keys, transaction=f"sparkcoil-{this.id}-gone", note=note.note)
+        progress.removed = todo.counts["gone"]
+
+
+def said(this: Run, todo: Due, progress: Progress, *, last: bool) -> Receipt:
+    """Return what the next commit says of the run."""
+    return receipt.complete(this.id, this.mark, todo.version + progress.commits, todo.counts) if last else Receipt(this.id)
 
 
 def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:

@@ -17,9 +17,10 @@ from sparkcoil.errors import BudgetExceeded, ConfigError, SparkcoilError
 Conf = Annotated[Path, typer.Argument(metavar="CONF", help="the run file, such as conf/docstrings-topic.yaml")]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY.PATH=VALUE", help="a value in place of the run file's; may be repeated")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="score rows again that failed before")]
+RetryCode = Annotated[list[str], typer.Option(metavar="CODE", help="score rows again that failed with this code; may be repeated")]
 
 
-def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False) -> None:  # noqa: B006  (typer reads the default)
+def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False, retry_code: RetryCode = []) -> None:  # noqa: B006  (typer reads the default)
     """Score what is due of a source table into its target; the last line printed is the run's report as JSON."""
 
     def scored() -> str:
@@ -28,10 +29,13 @@ def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False) -> None
         config = load_config(conf, set_)
         from sparkcoil.pipeline import run
         from sparkcoil.session import start_session
+        from sparkcoil.stream import run_stream
 
         spark = start_session(config.spark, name=config.name)
         try:
-            return run(spark, config, retry_failed=retry_failed).to_json()
+            if config.mode != "batch":
+                return run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True)).to_json()
+            return run(spark, config, retry_failed=retry_failed or retry_code or False).to_json()
         finally:
             spark.stop()
 

@@ -16,12 +16,15 @@ from sparkcoil.fields import (
     Columns,
     Condition,
     Count,
+    Deletes,
     Device,
     Dtype,
     Flag,
     Format,
     Keys,
     Keywords,
+    Mode,
+    Number,
     Query,
     Root,
     Seconds,
@@ -110,6 +113,8 @@ class TargetConfig(Section):
     """A folder; a relative one lies in the folder that the job runs in; made by the first run."""
     keep: Annotated[tuple[Column, ...], expected("a list of column names")] = ()
     """Source columns copied along; refreshed only when the row is due."""
+    deletes: Deletes = "keep"
+    """What becomes of rows whose key has left the source, or no longer meets source.where; remove asks for a Delta table as the source."""
     jsonl: Text | None = None
     """A file with the answers to all rows of the source, as in OpenAI's batch output files; for llm/v1 tasks."""
 
@@ -125,6 +130,12 @@ class RowsConfig(Section):
 
     max_failed_share: Share = 0.05
     """The error budget: the share of this run's due rows that may fail; past it the run exits 4."""
+    max_failed: Number | None = None
+    """The most rows of this run that may fail; past it the run exits 4."""
+    max_failed_by_code: Annotated[Mapping[str, Number], expected("a mapping of error codes to numbers of rows")] = {}
+    """The most rows of this run that may fail with a code, such as `{timeout: 10}`; past one of them the run exits 4."""
+    stop_after: Count = 1000
+    """So many rows that fail, and none that does not, end the run with exit code 4, unless all rows may fail."""
 
 
 class BatchingConfig(Section):
@@ -146,6 +157,15 @@ class BatchingConfig(Section):
     """How many Spark tasks a chunk is cut into."""
 
 
+class StreamConfig(Section):
+    """How a stream goes on, where the mode is one."""
+
+    every: Seconds = 60
+    """How often the source is looked at for new and changed rows, with `mode: stream`."""
+    checkpoint: Text | None = None
+    """The folder with what the stream remembers of the source; by default beside the target's files."""
+
+
 class RunConfig(Section):
     """One run, complete in itself."""
 
@@ -153,21 +173,30 @@ class RunConfig(Section):
     """What the run is called in reports, in MLflow and in Spark."""
     task: Text | None = None
     """Taken from the logged model; if both are there they must agree."""
+    mode: Mode = "batch"
+    """batch: what is due now; available_now: what a stream of the source has now, then end; stream: for as long as the job runs."""
     model: ModelConfig
     source: SourceConfig
     target: TargetConfig
     rows: RowsConfig = RowsConfig()
     batching: BatchingConfig = BatchingConfig()
+    stream: StreamConfig = StreamConfig()
     spark: Annotated[Mapping[str, Setting], expected("a mapping of Spark settings")] = {}
     """Spark settings for start_session."""
 
     @staticmethod
     def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
-        """Yield the kept columns that are keys already."""
+        """Yield the kept columns that are keys already, and what a stream cannot do."""
         keys = {name.lower() for _, name in _names(data.get("source"), "keys")}
         for index, name in _names(data.get("target"), "keep"):
             if name.lower() in keys:
                 yield Problem(("target", "keep", index), "is one of source.keys already", quotes=True)
+        if data.get("mode", "batch") != "batch":
+            for section, name in (("source", "query"), ("source", "version"), ("target", "jsonl")):
+                if given(data.get(section), name):
+                    yield Problem((section, name), "is for mode: batch")
+            if given(data.get("target"), "deletes") == "remove":
+                yield Problem(("target", "deletes"), "remove is for mode: batch")
 
 
 def problems_in(data: Mapping[str, Any]) -> list[Problem]:
@@ -182,6 +211,11 @@ def problems_in(data: Mapping[str, Any]) -> list[Problem]:
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a run file, for editors that complete and check YAML."""
     return RunConfig.model_json_schema()
+
+
+def given(section: Any, name: str) -> Any:
+    """Return what a section says of a key, as a mapping or as a value, None where it says nothing."""
+    return section.get(name) if isinstance(section, Mapping) else getattr(section, name, None)
 
 
 def _unless_exactly_one(data: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:
@@ -202,6 +236,6 @@ def _column_conflicts(data: Mapping[str, Any], field: str) -> Iterator[Problem]:
 
 
 def _names(section: Any, field: str) -> list[tuple[int, str]]:
-    values = section.get(field) if isinstance(section, Mapping) else getattr(section, field, None)
+    values = given(section, field)
     listed = values if isinstance(values, list | tuple) else ()
     return [(index, name) for index, name in enumerate(listed) if isinstance(name, str)]

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from sparkcoil import rows
 from sparkcoil.errors import SourceError
+from sparkcoil.rows import Retry
 from sparkcoil.source import unreadable
 
 EXAMPLES = 5
@@ -33,7 +34,7 @@ class Due:
 
 
 def find(
-    selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool, version: int = 0
+    selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: Retry, version: int = 0, removes: bool = False
 ) -> Due:
     """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs."""
     keyed = rows.with_due(rows.select_keyed(selected, keys), scored, keys, model_digest=model_digest, retry_failed=retry_failed)
@@ -49,7 +50,8 @@ def find(
     counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:
         raise SourceError(refusal(keyed, keys, counts))
-    return Due(keyed.where("__due"), counts, version)
+    gone = scored.join(keyed, list(keys), "left_anti").count() if removes and scored is not None else 0
+    return Due(keyed.where("__due"), {**counts, "gone": gone}, version)
 
 
 def read_counts(asked: DataFrame) -> Mapping[str, int]:

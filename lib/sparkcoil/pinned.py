@@ -28,8 +28,11 @@ class Run:
     mark: str | None
 
 
-def prepared(spark: SparkSession, config: RunConfig) -> Run:
-    """Return the run with its model, source and target pinned and checked; raises before anything is written."""
+def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None = None) -> Run:
+    """Return the run with its model, source and target pinned and checked, of rows with given keys where there are some.
+
+    Raises before anything is written.
+    """
     if not isinstance(config, RunConfig):
         raise ConfigError("run()", [f"config: expected a RunConfig, found {type(config).__name__}; load_config(path) reads a run file"])
     selection = select(config.model, name=config.name, task=config.task, columns=config.source.columns)
@@ -41,10 +44,14 @@ def prepared(spark: SparkSession, config: RunConfig) -> Run:
     location = sink.location(spark, target, found)
     if found and pinned.detail and found.location == pinned.detail.location:
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
+    if config.target.deletes == "remove" and (pinned.detail is None or source.moves(config.source, pinned.version)):
+        raise TargetError(f"target.deletes: remove asks for a source that is a Delta table, read as it stands; found {pinned.name}")
     answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
     crossing = files.crossing(spark, config.source, pinned.frame, inputs, types)
-    selected = rows.select_rows(pinned.frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
-    mark = receipt.mark_of(spark, config.source, pinned, how=selection.fingerprint, digest=selection.logged.digest)
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark)
+    frame = pinned.frame if among is None else rows.filter_due(pinned.frame, among, keys)
+    selected = rows.select_rows(frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
+    how, digest = selection.fingerprint, selection.logged.digest
+    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes)
+    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark if among is None else None)

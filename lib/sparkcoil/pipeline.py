@@ -2,25 +2,28 @@
 
 from dataclasses import replace
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from sparkcoil import answers, chunks, due, lease, pinned, receipt, report, rows, sink, source, staging, tracking
 from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.pinned import Run
+from sparkcoil.rows import Retry
 from sparkcoil.report import Clock, Progress, RunReport
 
 
-def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -> RunReport:
+def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, among: DataFrame | None = None) -> RunReport:
     """Score what is due of a source into its target, and return the report of it.
 
+    With `retry_failed`, or codes of errors in its place, rows that have failed before, or failed so, are due too.
+    With `among`, only rows with one of its keys are looked at.
     Raises ConfigError, RefusedError or TargetBusy before anything is scored, and BudgetExceeded, which carries the report,
     before anything is published that would break the error budget.
     """
     clock = Clock()
     with clock.stage("prepare"):
-        this = pinned.prepared(spark, config)
+        this = pinned.prepared(spark, config, among=among)
     with lease.held(spark, this.location, this.id) as alone:
         with clock.stage("plan"):
             if alone:
@@ -29,17 +32,18 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: bool = False) -
             sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
-        progress = Progress(total=todo.counts["due"], allowed=config.rows.max_failed_share)
+        progress = Progress(todo.counts["due"], config.rows)
         if progress.total:
             chunks.score_due(spark, this, todo, progress, clock=clock, alone=alone)
+        chunks.remove_gone(spark, this, todo, progress, clock)
         write_answers(spark, this, progress, clock)
         finished = finish(spark, this, todo, progress, clock)
     if progress.exceeded:
-        raise BudgetExceeded(f"rows.max_failed_share: {progress.sentence()}", finished)
+        raise BudgetExceeded(progress.exceeded, finished)
     return finished
 
 
-def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
+def find_due(spark: SparkSession, this: Run, *, retry_failed: Retry) -> Due:
     """Return what is due, held against the target as it is now; with its last run's receipt no row is looked at."""
     commit = sink.newest(spark, this.target)
     known = None if retry_failed else receipt.counts_of(commit, this.mark)
@@ -47,10 +51,11 @@ def find_due(spark: SparkSession, this: Run, *, retry_failed: bool) -> Due:
         return Due(None, known, commit.version)
     scored = None if commit is None else sink.read(spark, this.target, commit.version)
     keys, digest = this.config.source.keys, this.selection.logged.digest
-    return due.find(this.rows, scored, keys, model_digest=digest, retry_failed=retry_failed, version=commit.version if commit else 0)
+    at, removes = commit.version if commit else 0, this.config.target.deletes == "remove"
+    return due.find(this.rows, scored, keys, model_digest=digest, retry_failed=retry_failed, version=at, removes=removes)
 
 
-def fixed(spark: SparkSession, this: Run, todo: Due, *, retry_failed: bool) -> tuple[Run, Due]:
+def fixed(spark: SparkSession, this: Run, todo: Due, *, retry_failed: Retry) -> tuple[Run, Due]:
     """Return the run over a copy of its due rows, and what is due of them: each chunk reads the source anew, which may have changed."""
     due_rows = this.rows if todo.keyed is None or todo.everything else rows.filter_due(this.rows, todo.keyed, this.config.source.keys)
     copied = replace(this, rows=staging.write_rows(due_rows, this.location, run_id=this.id))
@@ -70,7 +75,7 @@ def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clo
 
 def version_now(spark: SparkSession, this: Run, todo: Due, progress: Progress) -> int:
     """Return the target's version, which is known where the run has committed nothing."""
-    commit = sink.newest(spark, this.target) if progress.total else None
+    commit = sink.newest(spark, this.target) if progress.commits else None
     return commit.version if commit else todo.version
 
 

@@ -40,7 +40,7 @@ class Receipt:
         return json.dumps({"sparkcoil": asdict(self)})
 
 
-def mark_of(spark: SparkSession, config: SourceConfig, pinned: PinnedSource, *, how: str, digest: str) -> str | None:
+def mark_of(spark: SparkSession, config: SourceConfig, pinned: PinnedSource, *, how: str, digest: str, deletes: str) -> str | None:
     """Return a digest of all that decides what is due: the source's rows, and how and by what they are scored.
 
     None where the same version of the source may give other rows the next time: it has no versions, or is not read as it stands.
@@ -49,7 +49,7 @@ def mark_of(spark: SparkSession, config: SourceConfig, pinned: PinnedSource, *, 
         return None
     if not all(map(is_stable, [*config.columns.values(), config.where or ""])):
         return None
-    read = [pinned.detail.id, pinned.version, dict(config.columns), list(config.keys), config.where, list(config.roots)]
+    read = [pinned.detail.id, pinned.version, dict(config.columns), list(config.keys), config.where, list(config.roots), deletes]
     session = [spark.conf.get(name, None) for name in SETTINGS]
     return hashlib.sha256(json.dumps([read, session, how, digest], sort_keys=True).encode()).hexdigest()
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
+from sparkcoil import error_budget
+from sparkcoil.config import RowsConfig
 from sparkcoil.errors import BudgetExceeded
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
@@ -49,32 +51,29 @@ class Cleared:
 
 @dataclass
 class Progress:
-    """What a run has scored so far of the rows that are due, what it has copied, and the share that may fail."""
+    """What a run has scored so far of the rows that are due, what it has copied, and how many may fail."""
 
     total: int
-    allowed: float
-    failed: int = 0
+    budget: RowsConfig = field(default_factory=RowsConfig)
+    scored: int = 0
     copied: int = 0
+    removed: int = 0
+    commits: int = 0
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
 
-    def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]], copied: int) -> None:
+    def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]], *, rows: int, copied: int) -> None:
         """Add what a staged chunk came to."""
+        self.scored += rows
         self.copied += copied
-        self.failed += sum(each["rows"] for each in failures)
         self.failures.extend(map(dict, failures))
         self.windows.extend(map(dict, windows))
 
     @property
-    def exceeded(self) -> bool:
-        """Tell whether more rows have failed than the budget allows of all that are due."""
-        return self.failed > self.allowed * self.total
-
-    def sentence(self) -> str:
-        """Return what failed and how much was allowed, in words."""
-        codes = sorted({f"{each['stage']}/{each['code']}" for each in self.failures})
-        return f"{self.failed} of {self.total} due rows failed, over the allowed share of {self.allowed:g}: {', '.join(codes)}"
+    def exceeded(self) -> str | None:
+        """What of the error budget is exceeded, in words, None where nothing is."""
+        return error_budget.broken(self.budget, self.failures, scored=self.scored, total=self.total)
 
 
 @dataclass
@@ -102,10 +101,11 @@ def finished(
     described: Mapping[str, Any], planned: Mapping[str, int], published: Mapping[str, int], progress: Progress, clock: Clock
 ) -> RunReport:
     """Return the report of a run from what was planned, what the committed table holds of it, and what its windows noted."""
-    status: Status = "budget_exceeded" if progress.exceeded else "done" if progress.total else "nothing_due"
+    status: Status = "budget_exceeded" if progress.exceeded else "done" if progress.commits else "nothing_due"
     counts = {
-        **{name: count for name, count in planned.items() if name != "held"},
+        **{name: count for name, count in planned.items() if name not in ("held", "gone")},
         "copied": progress.copied,
+        "removed": progress.removed,
         "ok": published.get("ok", 0),
         "failed": published.get("failed", 0),
     }

@@ -3,7 +3,7 @@
 Columns on the way: the keys, the kept ones, `__inputs`, `input_hash`. No reads, writes or actions here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -14,6 +14,8 @@ from sparkcoil.pacing import Chunk
 from sparkcoil.tasks import Task
 
 INPUTS = "__inputs"
+# Which rows that failed are scored again: all, none, or those with one of some codes.
+Retry = bool | Collection[str]
 # What a row that is copied has from the row with the same inputs.
 KNOWN = ("prediction", "status", "error", "warnings")
 
@@ -64,7 +66,7 @@ def select_keyed(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
     return keyed.withColumn("__null", null).withColumn("__conflict", F.col("input_hash") != F.col("__other_hash")).drop("__other_hash")
 
 
-def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: bool) -> DataFrame:
+def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: Retry) -> DataFrame:
     """Add `__due` (new, changed, by another model, or failed and to be retried), `__known`, `__attempts` and, of due rows, `__held`.
 
     A key is known that the target has; a row is held whose inputs the same model has scored before in the same way, under any key.
@@ -77,17 +79,19 @@ def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *,
         F.col("model_digest").alias("__digest"),
         (F.col("status") == "failed").alias("__failed"),
         F.col("error.attempts").alias("__tried"),
+        F.col("error.code").alias("__code"),
     )
     joined = keyed.join(before, list(keys), "left")
     same = F.coalesce((F.col("__hash") == F.col("input_hash")) & (F.col("__digest") == model_digest), F.lit(False))
-    again = same & F.coalesce(F.col("__failed"), F.lit(False)) & F.lit(retry_failed)
+    retried = F.lit(retry_failed) if isinstance(retry_failed, bool) else F.col("__code").isin(*retry_failed)
+    again = same & F.coalesce(F.col("__failed") & retried, F.lit(False))
     judged = joined.withColumns(
         {
             "__known": F.col("__hash").isNotNull(),
             "__due": ~same | again,
             "__attempts": F.when(again, F.coalesce(F.col("__tried"), F.lit(1)) + 1).otherwise(F.lit(1)),
         }
-    ).drop("__hash", "__digest", "__failed", "__tried")
+    ).drop("__hash", "__digest", "__failed", "__tried", "__code")
     held = filter_ok(scored, model_digest).select(F.col("input_hash").alias("__hash")).distinct()
     with_held = judged.join(held, F.col("__due") & (F.col("__hash") == F.col("input_hash")), "left")
     return with_held.withColumn("__held", F.col("__hash").isNotNull()).drop("__hash")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -136,9 +136,8 @@ def read(spark: SparkSession, target: Target, at: int | None = None) -> DataFram
 def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction: str, note: str, replaces: bool) -> None:
     """Put staged rows into the target by one commit that carries the note; Delta skips it if this transaction has been committed."""
     if replaces:
-        named = {"write.txnAppId": transaction, "write.txnVersion": "1", "commitInfo.userMetadata": note}
-        with settings(spark, {f"spark.databricks.delta.{name}": value for name, value in named.items()}):
-            merge(opened(spark, target), rows, target)
+        with carrying(spark, transaction, note):
+            merging(spark, target, rows).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
         return
     options = {"txnAppId": transaction, "txnVersion": "1", "userMetadata": note}
     writer = rows.write.format("delta").mode("append").options(**options)
@@ -148,15 +147,23 @@ def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction
         writer.save(str(target.path))
 
 
-def merge(table: DeltaTable, rows: DataFrame, target: Target) -> None:
-    """Insert the rows with new keys and replace those with known ones."""
+def remove_others(spark: SparkSession, target: Target, keys: DataFrame, *, transaction: str, note: str) -> None:
+    """Remove all rows of the target but those with the keys, by one commit that carries the note."""
+    with carrying(spark, transaction, note):
+        merging(spark, target, keys).whenNotMatchedBySourceDelete().execute()
+
+
+def merging(spark: SparkSession, target: Target, rows: DataFrame) -> DeltaMergeBuilder:
+    """Return a MERGE of rows into the target by its keys, which has yet to be told what to do."""
     same_key = " AND ".join(f"t.{quote(name)} <=> s.{quote(name)}" for name in target.keys)
-    table.alias("t").merge(rows.alias("s"), same_key).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+    return opened(spark, target).alias("t").merge(rows.alias("s"), same_key)
 
 
 @contextmanager
-def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
-    """Let settings have these values within the block: a MERGE takes what its commit carries from nowhere else."""
+def carrying(spark: SparkSession, transaction: str, note: str) -> Iterator[None]:
+    """Let the block's MERGE carry a transaction and a note, which it takes from nowhere else than the session's settings."""
+    named = {"write.txnAppId": transaction, "write.txnVersion": "1", "commitInfo.userMetadata": note}
+    values = {f"spark.databricks.delta.{name}": value for name, value in named.items()}
     before: dict[str, str | None] = {name: spark.conf.get(name, None) for name in values}
     for name, value in values.items():
         spark.conf.set(name, value)

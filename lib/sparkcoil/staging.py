@@ -34,17 +34,18 @@ def written(frame: DataFrame, path: str, schema: StructType) -> DataFrame:
 
 
 def measure(staged: DataFrame, keys: Sequence[str]) -> Mapping[str, Any]:
-    """Return a staged chunk's failures by stage and code, each with the smallest key it has, its windows' notes, and what was copied."""
+    """Return a staged chunk's failures by stage and code, each with the smallest key it has, its windows' notes, and its rows."""
     failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
     example = F.min(F.to_json(F.struct(*quoted(keys)))).alias("example")
     failures = failed.agg(F.count("*").alias("rows"), example).withColumn("of", F.lit("failures"))
     notes = staged.where(F.col(STATS).isNotNull()).select(F.col(STATS).alias("example"), F.lit("windows").alias("of"))
-    copied = staged.where(COPIED).agg(F.count("*").alias("rows"), F.lit("copied").alias("of"))
-    parts = failures.unionByName(notes, allowMissingColumns=True).unionByName(copied, allowMissingColumns=True)
+    counted = staged.groupBy(F.when(F.col(COPIED), "copied").otherwise("scored").alias("of")).agg(F.count("*").alias("rows"))
+    parts = failures.unionByName(notes, allowMissingColumns=True).unionByName(counted, allowMissingColumns=True)
     found = [row.asDict() for row in parts.collect()]
     return {
         "failures": [{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["of"] == "failures"],
         "windows": [json.loads(each["example"]) for each in found if each["of"] == "windows"],
+        "rows": sum(each["rows"] for each in found if each["of"] in ("scored", "copied")),
         "copied": sum(each["rows"] for each in found if each["of"] == "copied"),
     }
 

@@ -1,0 +1,74 @@
+"""A run that goes on: Structured Streaming says which keys of the source are new or changed, and what is due of them is scored.
+
+What is due is judged against the target, never by the checkpoint: where that is lost, all keys are looked at again, and none is
+skipped or scored twice.
+"""
+
+from collections.abc import Callable
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.streaming.readwriter import DataStreamReader
+
+from sparkcoil import pinned, sink
+from sparkcoil.config import RunConfig
+from sparkcoil.errors import SourceError
+from sparkcoil.pipeline import run
+from sparkcoil.report import RunReport
+from sparkcoil.rows import quoted
+
+# Beside the stage, in a folder that Delta's readers do not look into and no run clears.
+CHECKPOINT = "_sparkcoil_checkpoint"
+Reported = Callable[[RunReport], None]
+
+
+def run_stream(spark: SparkSession, config: RunConfig, *, reported: Reported) -> RunReport:
+    """Score what is due of a source for as long as its stream goes on, and return the last report; each one is `reported`.
+
+    With `mode: available_now` that is until all that the source has now is scored. Raises what `run` raises.
+    """
+    reports: list[RunReport] = []
+    failures: list[BaseException] = []
+
+    def noted(report: RunReport) -> None:
+        reports.append(report)
+        reported(report)
+
+    query = start(spark, config, noted, failures.append)
+    try:
+        query.awaitTermination()
+    except Exception as error:
+        raise (failures[-1] if failures else error) from None
+    return reports[-1] if reports else run(spark, config)
+
+
+def start(spark: SparkSession, config: RunConfig, reported: Reported, failed: Callable[[BaseException], None]) -> StreamingQuery:
+    """Return the started stream; raises what `run` raises before its first row."""
+    this = pinned.prepared(spark, config)
+    if this.source.detail is None:
+        raise SourceError(f"source: {this.source.name}: mode: {config.mode} asks for a Delta table")
+    sink.create(spark, this.target)
+    # An alias is resolved once, for as long as the stream goes on.
+    fixed = config.model_copy(update={"model": config.model.model_copy(update={"uri": this.selection.logged.uri})})
+
+    def scored(changed: DataFrame, number: int) -> None:
+        try:
+            reported(run(changed.sparkSession, fixed, among=changed.distinct()))
+        except BaseException as error:
+            failed(error)
+            raise
+
+    keys = changes(spark, config, this.source.detail.properties).select(*quoted(config.source.keys))
+    writer = keys.writeStream.queryName(config.name).foreachBatch(scored)
+    writer = writer.option("checkpointLocation", config.stream.checkpoint or f"{this.location}/{CHECKPOINT}")
+    every = {"availableNow": True} if config.mode == "available_now" else {"processingTime": f"{config.stream.every:g} seconds"}
+    return writer.trigger(**every).start()  # type: ignore[arg-type]
+
+
+def changes(spark: SparkSession, config: RunConfig, properties: dict[str, str]) -> DataFrame:
+    """Return the source as a stream: of its change data feed where it has one, else of its files, which a change writes anew."""
+    reader: DataStreamReader = spark.readStream.format("delta")
+    feed = properties.get("delta.enableChangeDataFeed") == "true"
+    reader = reader.option("readChangeFeed", "true") if feed else reader.option("ignoreChanges", "true")
+    stream = reader.table(config.source.table) if config.source.table else reader.load(str(config.source.path))
+    return stream.where("_change_type IN ('insert', 'update_postimage')") if feed else stream
