@@ -16,6 +16,8 @@ import tiny_encoders
 import tiny_models
 import tiny_speech
 
+from sparkcoil import testing
+
 ROOT = Path(__file__).parents[1]
 COUNT = 33
 Row = dict[str, Any]
@@ -67,6 +69,12 @@ def encoder(auto_class: str, *, family: str = "bert", **config: Any) -> Callable
 def causal(family: str, **given: Any) -> Callable[[Path], Path]:
     """Return what builds a tiny model that continues texts."""
     return lambda folder: tiny_models.tiny_causal(folder, family=family, **given)
+
+
+def echo(folder: Path) -> Path:
+    """Lay out the model for tests as a logged model."""
+    testing.write_checkpoint(folder / "model")
+    return folder
 
 
 def tapas(folder: Path) -> Path:
@@ -157,6 +165,7 @@ CASES = (
         cell=sound,
         variant="whisper",
     ),
+    Case("echo", echo, of("text", TEXTS), "text", one_by_one.hashes),
     Case("feature-extraction", encoder("AutoModel"), of("text", TEXTS), "text", one_by_one.embeddings),
     Case(
         "feature-extraction",

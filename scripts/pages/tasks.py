@@ -80,7 +80,7 @@ def section(name: str) -> Iterator[str]:
     yield ""
     fields = ",\n".join(f"{field} {kind}" for field, kind in ledger.split_fields(task.prediction))
     yield f"**Prediction**\n\n```sql\n{fields}\n```\n"
-    yield f"**Models**: checkpoints of a class ending in {either(f'`{head}`' for head in task.heads)}, logged {parts(task)}."
+    yield f"**Models**: checkpoints of a class ending in {either(f'`{head}`' for head in task.heads)}{parts(task)}."
     yield from other_names(task)
     yield ""
     yield from option_lines(task)
@@ -116,7 +116,7 @@ def either(words: Iterable[str]) -> str:
 
 def parts(task: Task) -> str:
     """Return what a model of the task is logged with, in words."""
-    return "with their " + " and ".join(part.replace("_", " ") for part in task.parts)
+    return ", logged with their " * bool(task.parts) + " and ".join(part.replace("_", " ") for part in task.parts)
 
 
 def other_names(task: Task) -> Iterator[str]:
