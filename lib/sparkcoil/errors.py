@@ -15,6 +15,7 @@ RowError stands apart: it is one row's failure, which scoring writes into that r
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 Stage = Literal["input", "model", "output"]
@@ -85,6 +86,10 @@ class RowError(Exception):
         self.code = code
         self.message = message
         self.retryable = retryable
+
+    def __reduce__(self) -> Any:
+        """Return how it is made again in another process."""
+        return partial(type(self), retryable=self.retryable), (self.stage, self.code, self.message)
 
 
 def first_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -40,6 +40,13 @@ class Stats:
     out_of_memory: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def add(self, other: "Stats") -> None:
+        """Add what some of the window's rows cost, but for how many they were."""
+        for name in ("forwards", "computed", "useful", "units", "out_of_memory"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for stage, seconds in other.seconds.items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Add the time of the block to a stage's seconds."""
@@ -55,7 +62,7 @@ class Scoring:
     """A task on a loaded model, with what is remembered from window to window: the budget that held and the last record.
 
     Rows come sorted by input hash, so equal rows are neighbours; only those across a window's edge need remembering.
-    `model` is what predictions call the model, where that is not the engine's to know.
+    `model` is what predictions call the model, where that is not the engine's to know; each batch is computed within a `watch`.
     """
 
     task: Task
@@ -64,6 +71,7 @@ class Scoring:
     budget: Budget
     last: tuple[Hashable, Record] | None = None
     model: str | None = None
+    watch: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], Stats]:
         """Return one record for each row, in the rows' order, and what the window cost; equal rows are computed once."""
@@ -97,7 +105,7 @@ class Scoring:
             lengths = [each.length for each in inputs]
             ahead = self.engine if isinstance(self.engine, Expecting) else None
             expect = ahead.expect if ahead else None
-            outcome = batching.run(inputs, lengths, self.engine.forward, self.budget, exact=self.engine.exact_lengths, expect=expect)
+            outcome = batching.run(inputs, lengths, self._watched, self.budget, exact=self.engine.exact_lengths, expect=expect)
             self.budget = outcome.budget
             stats.seconds.update(ahead.spent() if ahead else {})
             stats.forwards += outcome.tally.forwards
@@ -109,6 +117,10 @@ class Scoring:
             return [gathered(row, results) for row in rows]
 
         return batching.spread(prepared, forward)
+
+    def _watched(self, batch: Sequence[Prepared]) -> Sequence[Any]:
+        with self.watch():
+            return self.engine.forward(batch)
 
     def _written(self, outputs: Sequence[Any]) -> list[Written]:
         def write(results: Sequence[Any]) -> Sequence[Written]:
