@@ -3,14 +3,16 @@
 Engines are cached for the process, so that a new task, or a second UDF on the same model, finds it loaded.
 """
 
+import faulthandler
 import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -22,13 +24,19 @@ from sparkcoil.scoring import Record, Scoring
 from sparkcoil.tasks import Row, Task
 from sparkcoil.weights import Weights
 
+if TYPE_CHECKING:
+    from sparkcoil.supervision import Supervisor
+
 SPEC = "sparkcoil.json"
 CACHED_ENGINES = 2
 
 
 @dataclass(frozen=True)
 class Spec:
-    """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`."""
+    """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`.
+
+    `timeout` is how many seconds a batch may take before the worker is ended; None where Spark would not try its task again.
+    """
 
     task: str
     options: Mapping[str, Any]
@@ -38,6 +46,7 @@ class Spec:
     probe: bool = False
     model: str | None = None
     roots: Sequence[str] = ()
+    timeout: float | None = None
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
@@ -78,6 +87,7 @@ class Scorer:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.scoring: Scoring | None = None
+        self.supervisor: Supervisor | None = None
 
     def predict(self, frame: pd.DataFrame, params: Mapping[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
         """Return one record for every row, as MLflow can convert it, with what the window cost in the first one."""
@@ -96,34 +106,72 @@ class Scorer:
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         """Return one record for every row and what they cost; raises if their numbers differ, since results are matched by position."""
+        records, note = self._supervised(rows) if is_retry() else self._here(rows)
+        if len(records) != len(rows):
+            raise RuntimeError(f"{len(records)} records for {len(rows)} rows")
+        return records, note
+
+    def _here(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
+        self.supervisor = None
         loaded = self._load() if self.scoring is None else 0.0
         assert self.scoring is not None
         records, stats = self.scoring.score(rows)
-        if len(records) != len(rows):
-            raise RuntimeError(f"{len(records)} records for {len(rows)} rows")
-        self._remember_budget()
+        if not self.spec.batching:
+            # What did not fit in memory once will not fit the next time: the engine outlives this handle.
+            self.scoring.engine.budget = self.scoring.budget
         cost = {"unit": self.scoring.engine.unit, "loads": int(loaded > 0), "load_seconds": loaded, "worker": os.getpid()}
-        return records, {**vars(stats), **cost, **self._where()}
+        return records, {**vars(stats), **cost, **where(self.scoring.engine, self.placement)}
+
+    def _supervised(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
+        from sparkcoil import supervision
+
+        if self.supervisor is None:
+            # A model that an earlier task has left in this process would take the memory of the child's.
+            self.scoring = None
+            _cached.clear()
+            self.supervisor = supervision.supervisor(self.spec)
+        return self.supervisor.score(rows)
 
     def _load(self) -> float:
         quieten()
-        placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
-        engine, seconds = cached_engine(self.spec, placement)
-        self.placement = placement
-        task, options = tasks.fitted(self.spec.task, self.spec.options)
-        options, budget = tasks.with_roots(options, self.spec.roots), budget_of(engine, self.spec.batching)
-        self.scoring = Scoring(task, engine, options, budget, model=self.spec.model)
+        self.placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
+        engine, seconds = cached_engine(self.spec, self.placement)
+        self.scoring = scoring_of(self.spec, engine, lambda: ended_after(self.spec.timeout))
         return seconds
 
-    def _remember_budget(self) -> None:
-        # What did not fit in memory once will not fit the next time: the engine outlives this handle.
-        if self.scoring is not None and not self.spec.batching:
-            self.scoring.engine.budget = self.scoring.budget
 
-    def _where(self) -> dict[str, str]:
-        engine = getattr(self.scoring, "engine", None)
-        model = getattr(engine, "model", None)
-        return {"device": self.placement.device, "dtype": str(getattr(model, "dtype", self.placement.dtype)).removeprefix("torch.")}
+def scoring_of(spec: Spec, engine: Engine, watch: Callable[[], Any]) -> Scoring:
+    """Return what scores with a spec's engine, each batch within a watch."""
+    task, options = tasks.fitted(spec.task, spec.options)
+    options = tasks.with_roots(options, spec.roots)
+    return Scoring(task, engine, options, budget_of(engine, spec.batching), model=spec.model, watch=watch)
+
+
+def where(engine: Engine, placement: Placement) -> dict[str, str]:
+    """Return where an engine runs, and in which number format."""
+    model = getattr(engine, "model", None)
+    return {"device": placement.device, "dtype": str(getattr(model, "dtype", placement.dtype)).removeprefix("torch.")}
+
+
+def is_retry() -> bool:
+    """Tell whether Spark has tried the task of this process before."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    return context is not None and context.attemptNumber() > 0
+
+
+@contextmanager
+def ended_after(seconds: float | None) -> Iterator[None]:
+    """End the process, with its stack on stderr, where the block takes longer; a thread without Python does it, whatever the block does."""
+    if seconds is None:
+        yield
+        return
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Any:

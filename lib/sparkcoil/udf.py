@@ -60,6 +60,8 @@ def scoring_function(
     of scoring. The UDF is marked nondeterministic: with MLflow's default a filter above it ran the model twice.
     Raises ModelError or EnvironmentError_ where an executor refuses.
     """
+    context = spark.sparkContext
+    is_tried_again = tries(str(context.master), context.getConf().get("spark.task.maxFailures")) > 1
     spec = Spec(
         task=selection.task.name,
         options=selection.plain_options,
@@ -68,6 +70,7 @@ def scoring_function(
         batching=batching.model_dump(include=BUDGET, exclude_none=True),
         model=selection.logged.name,
         roots=roots,
+        timeout=batching.batch_timeout_seconds if is_tried_again else None,
     )
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
@@ -87,6 +90,13 @@ def scoring_function(
     cleared = preflight.check(spark, selection, spec, staged, sample)
     _ready[way] = staged(replace(spec, placement=replace(spec.placement, dtype=cleared.dtype))), cleared
     return _ready[way]
+
+
+def tries(master: str, configured: str | None) -> int:
+    """Return how often Spark tries a task: in local mode once, unless the master's second number says otherwise."""
+    if master == "local" or master.startswith("local["):
+        return int(master.rstrip("]").split(",")[1]) if "," in master else 1
+    return int(configured or 4)
 
 
 def struct_of_inputs(inputs: Mapping[str, Column], types: Mapping[str, DataType], sent: Mapping[str, Column] | None = None) -> Column:

@@ -1,0 +1,122 @@
+"""The child process of supervision.py: it loads a model, scores what it is handed, and says when each batch begins and ends."""
+
+import faulthandler
+import os
+import queue
+import resource
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sparkcoil import batching, engines, scorer, tasks
+from sparkcoil.errors import RefusedError, SparkcoilError, first_line
+from sparkcoil.scorer import Spec
+from sparkcoil.scoring import Record, Scoring, Stats
+from sparkcoil.tasks import Row
+
+LOST_DEVICE = 70
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What a child loads: the spec, the model's files on this machine, and the device and the threads that are the task's."""
+
+    spec: Spec
+    artifact: Path
+    device: str
+    threads: int
+
+
+def main(number: int) -> None:
+    """Score what is asked for over a connection until the one who asks has gone."""
+    prepare()
+    channel = Connection(number)
+    asked = requests(channel)
+    loading: Loading = asked.get()
+    try:
+        scoring, about = loaded(loading, watch(channel, loading.spec.timeout))
+    except Exception as error:
+        refuse(channel, error)
+    channel.send(("done", about))
+    while True:
+        channel.send(("done", *scored(scoring, asked.get(), channel)))
+
+
+def prepare() -> None:
+    """Let the process be the first to go where memory runs out, and write its stack where it crashes, but no core dump: that holds rows."""
+    faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def requests(channel: Connection) -> "queue.Queue[Any]":
+    """Return a queue of what is asked for; the process ends with the one who asks, whatever it is doing."""
+    received: queue.Queue[Any] = queue.Queue()
+
+    def receive() -> None:
+        while True:
+            try:
+                received.put(channel.recv())
+            except (EOFError, OSError):
+                os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    return received
+
+
+def watch(channel: Connection, timeout: float | None) -> Callable[[], Any]:
+    """Return what the model is called within: it says when a batch begins and when it ends."""
+
+    @contextmanager
+    def watched() -> Iterator[None]:
+        channel.send(("begins",))
+        try:
+            # The one who asks waits no longer than the limit; this one is for a child that nobody waits for any more.
+            with scorer.ended_after(timeout and 2 * timeout + 60):
+                yield
+        finally:
+            channel.send(("ends",))
+
+    return watched
+
+
+def loaded(loading: Loading, watch: Callable[[], Any]) -> tuple[Scoring, Mapping[str, Any]]:
+    """Return what scores, and what a window's note says of it."""
+    import torch
+
+    torch.set_num_threads(loading.threads)
+    scorer.quieten()
+    placement = replace(loading.spec.placement, device=loading.device)
+    task, options = tasks.fitted(loading.spec.task, loading.spec.options)
+    engine = engines.load(engines.name_of(task, loading.artifact), loading.artifact, options, placement)
+    return scorer.scoring_of(loading.spec, engine, watch), {"unit": engine.unit, **scorer.where(engine, placement)}
+
+
+def scored(scoring: Scoring, rows: Sequence[Row], channel: Connection) -> tuple[list[Record], Stats]:
+    """Return the records of rows and what they cost; the process ends where there are none."""
+    try:
+        return scoring.score(rows)
+    except SparkcoilError as error:
+        refuse(channel, error)
+    except Exception as error:
+        traceback.print_tb(error.__traceback__)  # without its text, which may quote a row
+        os._exit(LOST_DEVICE if batching.is_fatal(error) else 1)
+
+
+def refuse(channel: Connection, error: Exception) -> NoReturn:
+    """End the process after saying why, where no row is to blame."""
+    kind = type(error) if isinstance(error, RefusedError) else SparkcoilError
+    text = str(error) if isinstance(error, SparkcoilError) else f"{type(error).__name__}: {first_line(error)}"
+    channel.send(("refused", kind.__name__, text))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
