@@ -20,6 +20,8 @@ def broken(budget: RowsConfig, failures: Sequence[Mapping[str, Any]], *, scored:
 def rules(budget: RowsConfig, codes: Mapping[str, int], *, scored: int, total: int) -> Iterator[str]:
     """Yield what is broken of the budget."""
     failed = sum(codes.values())
+    if failed == scored >= budget.stop_after and budget.max_failed_share < 1:
+        yield f"rows.stop_after: the first {scored} of {total} due rows all failed"
     if failed > budget.max_failed_share * total:
         yield f"rows.max_failed_share: {failed} of {total} due rows failed, over the allowed share of {budget.max_failed_share:g}"
     if budget.max_failed is not None and failed > budget.max_failed:
@@ -27,5 +29,3 @@ def rules(budget: RowsConfig, codes: Mapping[str, int], *, scored: int, total: i
     for code, allowed in budget.max_failed_by_code.items():
         if codes.get(code, 0) > allowed:
             yield f"rows.max_failed_by_code.{code}: {codes[code]} rows failed so, over the allowed {allowed}"
-    if failed == scored >= budget.stop_after and budget.max_failed_share < 1:
-        yield f"rows.stop_after: the first {scored} of {total} due rows all failed"
