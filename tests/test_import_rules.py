@@ -22,6 +22,7 @@ PLAIN = (
     "pacing",
     "error_budget",
     "scoring",
+    "watchdog",
     "report",
     "artifact",
     "options",

@@ -148,7 +148,7 @@ class BatchingConfig(Section):
     max_batch_seconds: Seconds | None = None
     """The most seconds of audio in a batch, padding included."""
     batch_timeout_seconds: Seconds = 600
-    """How long the model may take for a batch; a row that takes longer by itself is failed."""
+    """How long the model may take for a batch, or for a step of one that is generated; a row that takes longer by itself is failed."""
     window_rows: Count | None = None
     """How many rows are sorted by length and cut into batches together."""
     chunk_seconds: Seconds = CHUNK_SECONDS

@@ -3,20 +3,19 @@
 Engines are cached for the process, so that a new task, or a second UDF on the same model, finds it loaded.
 """
 
-import faulthandler
 import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sparkcoil import engines, ledger, tasks, weights
+from sparkcoil import engines, ledger, tasks, watchdog, weights
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
 from sparkcoil.errors import EnvironmentError_
@@ -35,7 +34,7 @@ CACHED_ENGINES = 2
 class Spec:
     """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`.
 
-    `timeout` is how many seconds a batch may take before the worker is ended; None where Spark would not try its task again.
+    `timeout` is how many seconds a model may give no sign of life; None where Spark would not try the task of a worker that is ended again.
     """
 
     task: str
@@ -75,10 +74,16 @@ def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
     start = time.perf_counter()
     while len(_cached) >= CACHED_ENGINES:
         _cached.popitem(last=False)
-    task, options = tasks.fitted(spec.task, spec.options)
-    artifact = weights.locate(spec.weights)
-    _cached[key] = engines.load(engines.name_of(task, artifact), artifact, options, placement)
+    _cached[key] = engine_of(spec, weights.locate(spec.weights), placement)
     return _cached[key], time.perf_counter() - start
+
+
+def engine_of(spec: Spec, artifact: Path, placement: Placement) -> Engine:
+    """Return the engine of a spec with its model loaded, whose forward passes are signs of life."""
+    task, options = tasks.fitted(spec.task, spec.options)
+    engine = engines.load(engines.name_of(task, artifact), artifact, options, placement)
+    watchdog.listen(engine)
+    return engine
 
 
 class Scorer:
@@ -136,11 +141,12 @@ class Scorer:
         quieten()
         self.placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
         engine, seconds = cached_engine(self.spec, self.placement)
-        self.scoring = scoring_of(self.spec, engine, lambda: ended_after(self.spec.timeout))
+        limit = self.spec.timeout
+        self.scoring = scoring_of(self.spec, engine, nullcontext() if limit is None else watchdog.ending(limit))
         return seconds
 
 
-def scoring_of(spec: Spec, engine: Engine, watch: Callable[[], Any]) -> Scoring:
+def scoring_of(spec: Spec, engine: Engine, watch: AbstractContextManager[None]) -> Scoring:
     """Return what scores with a spec's engine, each batch within a watch."""
     task, options = tasks.fitted(spec.task, spec.options)
     options = tasks.with_roots(options, spec.roots)
@@ -159,19 +165,6 @@ def is_retry() -> bool:
 
     context = TaskContext.get()
     return context is not None and context.attemptNumber() > 0
-
-
-@contextmanager
-def ended_after(seconds: float | None) -> Iterator[None]:
-    """End the process, with its stack on stderr, where the block takes longer; a thread without Python does it, whatever the block does."""
-    if seconds is None:
-        yield
-        return
-    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Any:

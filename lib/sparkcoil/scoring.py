@@ -71,7 +71,7 @@ class Scoring:
     budget: Budget
     last: tuple[Hashable, Record] | None = None
     model: str | None = None
-    watch: Callable[[], AbstractContextManager[None]] = nullcontext
+    watch: AbstractContextManager[None] = field(default_factory=nullcontext)
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], Stats]:
         """Return one record for each row, in the rows' order, and what the window cost; equal rows are computed once."""
@@ -119,7 +119,7 @@ class Scoring:
         return batching.spread(prepared, forward)
 
     def _watched(self, batch: Sequence[Prepared]) -> Sequence[Any]:
-        with self.watch():
+        with self.watch:
             return self.engine.forward(batch)
 
     def _written(self, outputs: Sequence[Any]) -> list[Written]:

@@ -7,18 +7,19 @@ import resource
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sparkcoil import batching, engines, scorer, tasks
+from sparkcoil import batching, scorer, watchdog
 from sparkcoil.errors import RefusedError, SparkcoilError, first_line
 from sparkcoil.scorer import Spec
 from sparkcoil.scoring import Record, Scoring, Stats
 from sparkcoil.tasks import Row
+from sparkcoil.watchdog import Watch
 
 LOST_DEVICE = 70
 
@@ -71,31 +72,32 @@ def requests(channel: Connection) -> "queue.Queue[Any]":
     return received
 
 
-def watch(channel: Connection, timeout: float | None) -> Callable[[], Any]:
-    """Return what the model is called within: it says when a batch begins and when it ends."""
+def watch(channel: Connection, timeout: float | None) -> AbstractContextManager[None]:
+    """Return what each batch is computed within: the one who asks is told when it begins, of signs of life, and when it ends."""
+    if timeout is None:
+        return nullcontext()
+    # The one who asks waits no longer than the limit; this is for a child that nobody waits for any more.
+    own = watchdog.ending(2 * timeout + 60)
 
-    @contextmanager
-    def watched() -> Iterator[None]:
+    def begins() -> None:
+        own.begins()
         channel.send(("begins",))
-        try:
-            # The one who asks waits no longer than the limit; this one is for a child that nobody waits for any more.
-            with scorer.ended_after(timeout and 2 * timeout + 60):
-                yield
-        finally:
-            channel.send(("ends",))
 
-    return watched
+    def ends() -> None:
+        own.ends()
+        channel.send(("ends",))
+
+    return Watch(begins, ends, watchdog.PAUSE * timeout)
 
 
-def loaded(loading: Loading, watch: Callable[[], Any]) -> tuple[Scoring, Mapping[str, Any]]:
+def loaded(loading: Loading, watch: AbstractContextManager[None]) -> tuple[Scoring, Mapping[str, Any]]:
     """Return what scores, and what a window's note says of it."""
     import torch
 
     torch.set_num_threads(loading.threads)
     scorer.quieten()
     placement = replace(loading.spec.placement, device=loading.device)
-    task, options = tasks.fitted(loading.spec.task, loading.spec.options)
-    engine = engines.load(engines.name_of(task, loading.artifact), loading.artifact, options, placement)
+    engine = scorer.engine_of(loading.spec, loading.artifact, placement)
     return scorer.scoring_of(loading.spec, engine, watch), {"unit": engine.unit, **scorer.where(engine, placement)}
 
 

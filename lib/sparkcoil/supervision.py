@@ -1,12 +1,12 @@
 """Scores in a child process what has ended a worker before: a row that crashes or hangs the model fails alone.
 
 The first attempt of a Spark task scores in the worker itself. Where that was killed, hung or lost its device, Spark tries the task again,
-and that attempt hands its rows to a child, a few at a time. If the child ends over them, or takes longer for a batch than it may, they are
+and that attempt hands its rows to a child, a few at a time. If the child ends over them, or gives no sign of life for too long, they are
 handed to a new one by themselves, and the row that ends it then is failed with RowError("model", code, message):
 
 crash      the process ended by itself, by a signal or with its device lost
 oom        the process was killed, as the system does where memory has run out
-timeout    the model took longer for the row than `batching.batch_timeout_seconds`
+timeout    the model gave no sign of life for `batching.batch_timeout_seconds`
 """
 
 import gc
@@ -160,7 +160,7 @@ class Child:
             raise self._failure() from None
         self._end(signal.SIGABRT)  # at which it writes its stack
         self.ended = True
-        raise ChildEnded(RowError("model", "timeout", f"the model took longer than {self.timeout:g} s for the row", retryable=True))
+        raise ChildEnded(RowError("model", "timeout", f"the model gave no sign of life for {self.timeout:g} s", retryable=True))
 
     def _failure(self) -> ChildEnded:
         self.ended = True
