@@ -82,7 +82,9 @@ def test_new_rows_come_and_old_ones_go_in_one_run(spark: SparkSession, text_mode
 def test_a_source_that_gives_other_rows_the_next_time_removes_nothing(spark: SparkSession, text_model: str, scored: str) -> None:
     source = {"query": f"SELECT * FROM {scored}", "keys": ["id"], "columns": {"text": "body"}}
     config = text_run(text_model, "-", "-", source=source, target={"table": f"{scored}_scored", "deletes": "remove"})
-    with pytest.raises(TargetError, match="target.deletes: remove asks for a source that is a Delta table, read as it stands; found query"):
+    with pytest.raises(
+        TargetError, match=r"target.deletes: remove asks for a source that is a Delta table, read as it stands; found query"
+    ):
         run(spark, config)
 
 

@@ -95,7 +95,7 @@ def test_fills_in_the_documented_defaults() -> None:
     config = run()
     assert (config.task, config.model.dtype, config.model.device, dict(config.model.options)) == (None, "auto", "auto", {})
     assert (config.rows.max_failed_share, config.target.keep, dict(config.spark)) == (0.05, (), {})
-    assert {name for name, value in config.batching.model_dump().items() if value is not None} == {"chunk_seconds"}
+    assert {name for name, value in config.batching.model_dump().items() if value is not None} == {"chunk_seconds", "batch_timeout_seconds"}
 
 
 def test_a_path_is_delta_unless_said_otherwise() -> None:

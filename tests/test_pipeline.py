@@ -226,7 +226,7 @@ def test_no_shuffle_lies_above_the_model(spark: SparkSession, text_model: str) -
     this = pinned.prepared(spark, text_run(text_model, "planned", "planned_scored"))
     function, _ = udf.scoring_function(spark, this.selection, this.config.batching)
     chosen = rows.with_attempts(this.rows, None, ["id"])
-    plan = chunks.scored_chunk(spark, this, chosen, function, size=40)._jdf.queryExecution().executedPlan().toString()
+    plan = chunks.scored_chunk(this, chosen, function, 2)._jdf.queryExecution().executedPlan().toString()
     assert plan.count("ArrowEvalPython") == 1
     assert "Exchange" in plan
     assert "Exchange" not in plan.split("ArrowEvalPython")[0]

@@ -16,8 +16,10 @@ from sparkcoil.preflight import SAMPLE_ROWS
 from sparkcoil.receipt import Receipt
 from sparkcoil.report import Cleared, Clock, Progress
 
-# Fewer rows than this are not worth a task of their own.
-LEAST_PARTITION_ROWS = 64
+# Fewer rows than this are not worth a task of their own; so many of one are long enough to be worth cutting up.
+LEAST_TASK_ROWS = 64
+LONG_TASK_ROWS = 1_000
+WAVES = 3
 
 
 def score_due(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, alone: bool) -> None:
@@ -53,7 +55,7 @@ def staged_chunk(
     """Return a chunk's ledger rows from the stage; what the target holds is copied, the rest is scored."""
     due_keys = None if keyed is None else rows.filter_chunk(keyed, chunk)
     chosen = rows.with_attempts(rows.filter_chunk(this.rows, chunk), due_keys, this.config.source.keys)
-    recorded = scored_chunk(spark, this, chosen, function, size=chunk.rows)
+    recorded = scored_chunk(this, chosen, function, tasks(spark, this.config.batching, chunk))
     if todo.counts["held"]:
         recorded = recorded.unionByName(copied_chunk(spark, this, chosen, at=todo.version))
     return staging.write_chunk(recorded, this.location, this.target.schema, run_id=this.id, chunk=chunk.number)
@@ -65,11 +67,11 @@ def cleared(spark: SparkSession, this: Run) -> tuple[udf.ScoringFunction, Cleare
     return udf.scoring_function(spark, this.selection, this.config.batching, sample=sample, roots=this.roots)
 
 
-def scored_chunk(spark: SparkSession, this: Run, chosen: DataFrame, function: udf.ScoringFunction, *, size: int) -> DataFrame:
+def scored_chunk(this: Run, chosen: DataFrame, function: udf.ScoringFunction, partitions: int) -> DataFrame:
     """Return the ledger rows of what the model has to score, still to be computed; nothing is shuffled after the model."""
     keys, keep = this.config.source.keys, this.config.target.keep
     due_rows = files.with_contents(chosen.where("NOT __held"), rows.INPUTS, this.roots)
-    evenly = rows.spread_evenly(due_rows, partitions(spark, this.config.batching, size))
+    evenly = rows.spread_evenly(due_rows, partitions)
     recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
     return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)
 
@@ -81,9 +83,7 @@ def copied_chunk(spark: SparkSession, this: Run, chosen: DataFrame, *, at: int) 
     return rows.select_copied(known, this.config.source.keys, this.config.target.keep, constants=fixed)
 
 
-def publish(
-    spark: SparkSession, this: Run, todo: Due, staged: DataFrame, progress: Progress, chunk: Chunk, *, replaces: bool
-) -> None:
+def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, progress: Progress, chunk: Chunk, *, replaces: bool) -> None:
     """Put a staged chunk into the target; the last commit of a run says that everything is scored."""
     progress.commits += 1
     note = said(this, todo, progress, last=chunk.is_last and not todo.counts["gone"])
@@ -108,10 +108,11 @@ def said(this: Run, todo: Due, progress: Progress, *, last: bool) -> Receipt:
     return receipt.complete(this.id, this.mark, todo.version + progress.commits, todo.counts) if last else Receipt(this.id)
 
 
-def partitions(spark: SparkSession, batching: BatchingConfig, size: int) -> int:
-    """Return how many tasks a chunk is cut into: a few for each slot, so that a slow one is made up for by the others."""
+def tasks(spark: SparkSession, batching: BatchingConfig, chunk: Chunk) -> int:
+    """Return how many tasks a chunk is cut into: as many as slots, and where it is long a few for each, to make up for a slow one."""
     slots = spark.sparkContext.defaultParallelism
-    return batching.partitions or max(1, min(3 * slots, math.ceil(size / LEAST_PARTITION_ROWS)))
+    is_long = chunk.number > 0 or chunk.rows >= slots * LONG_TASK_ROWS
+    return batching.partitions or max(1, min(slots * (WAVES if is_long else 1), math.ceil(chunk.rows / LEAST_TASK_ROWS)))
 
 
 def constants(logged: LoggedModel, run_id: str) -> Mapping[str, Column]:

@@ -34,7 +34,14 @@ class Due:
 
 
 def find(
-    selected: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: Retry, version: int = 0, removes: bool = False
+    selected: DataFrame,
+    scored: DataFrame | None,
+    keys: Sequence[str],
+    *,
+    model_digest: str,
+    retry_failed: Retry,
+    version: int = 0,
+    removes: bool = False,
 ) -> Due:
     """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs."""
     keyed = rows.with_due(rows.select_keyed(selected, keys), scored, keys, model_digest=model_digest, retry_failed=retry_failed)

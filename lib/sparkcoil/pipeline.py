@@ -9,8 +9,8 @@ from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.pinned import Run
-from sparkcoil.rows import Retry
 from sparkcoil.report import Clock, Progress, RunReport
+from sparkcoil.rows import Retry
 
 
 def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, among: DataFrame | None = None) -> RunReport:

@@ -4,7 +4,8 @@ What is due is judged against the target, never by the checkpoint: where that is
 skipped or scored twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -61,11 +62,13 @@ def start(spark: SparkSession, config: RunConfig, reported: Reported, failed: Ca
     keys = changes(spark, config, this.source.detail.properties).select(*quoted(config.source.keys))
     writer = keys.writeStream.queryName(config.name).foreachBatch(scored)
     writer = writer.option("checkpointLocation", config.stream.checkpoint or f"{this.location}/{CHECKPOINT}")
-    every = {"availableNow": True} if config.mode == "available_now" else {"processingTime": f"{config.stream.every:g} seconds"}
-    return writer.trigger(**every).start()  # type: ignore[arg-type]
+    every: dict[str, Any] = (
+        {"availableNow": True} if config.mode == "available_now" else {"processingTime": f"{config.stream.every:g} seconds"}
+    )
+    return writer.trigger(**every).start()
 
 
-def changes(spark: SparkSession, config: RunConfig, properties: dict[str, str]) -> DataFrame:
+def changes(spark: SparkSession, config: RunConfig, properties: Mapping[str, str]) -> DataFrame:
     """Return the source as a stream: of its change data feed where it has one, else of its files, which a change writes anew."""
     reader: DataStreamReader = spark.readStream.format("delta")
     feed = properties.get("delta.enableChangeDataFeed") == "true"

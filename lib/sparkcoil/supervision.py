@@ -97,7 +97,7 @@ def supervisor(spec: Spec) -> Supervisor:
     import torch
 
     device = scorer.device_here(spec.placement.device)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         gc.collect()
         torch.cuda.empty_cache()  # of models that this process has had
     return Supervisor(Loading(spec, weights.locate(spec.weights), device, torch.get_num_threads()))
@@ -149,6 +149,7 @@ class Child:
         limit: float | None = None
         try:
             while self._ours.poll(limit):
+                said: list[Any]
                 kind, *said = self._ours.recv()
                 if kind == "refused":
                     self.ended = True

@@ -53,7 +53,7 @@ def beat(*call: object) -> None:
 
 def listen(engine: Any) -> None:
     """Take each forward pass of an engine's model, where it has one, as a sign of life."""
-    model = getattr(engine, "model", None)
+    model: Any = getattr(engine, "model", None)
     if hasattr(model, "register_forward_pre_hook"):
         model.register_forward_pre_hook(beat)
 
