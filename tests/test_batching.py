@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from sparkcoil.batching import Budget, Outcome, is_fatal, is_out_of_memory, long
 from sparkcoil.errors import RowError
 
 AMPLE = Budget(10**9, 10**9)
-BUDGETS = st.builds(Budget, st.integers(1, 60), st.integers(1, 12))
+BUDGETS = st.builds(Budget, st.integers(1, 60), st.integers(1, 12), st.none() | st.integers(0, 30))
 LENGTHS = st.lists(st.integers(0, 20), max_size=40)
 
 
@@ -100,7 +100,7 @@ def test_a_batch_is_within_the_budget_unless_it_is_one_row(lengths: list[int], b
 @given(LENGTHS.filter(len), BUDGETS)
 def test_a_batch_leaves_no_room_for_the_next_row(lengths: list[int], budget: Budget) -> None:
     order = longest_first(lengths)
-    count = take(order, lengths, budget, exact=False)
+    count = take(order, lengths, replace(budget, padding=None), exact=False)
     assert count == len(order) or count == budget.rows or (count + 1) * max(1, lengths[order[0]]) > budget.size
 
 
@@ -109,6 +109,14 @@ def test_exact_batches_hold_equal_lengths(lengths: list[int], budget: Budget) ->
     model = Model()
     run(list(range(len(lengths))), lengths, model, budget, exact=True)
     assert all(len({lengths[i] for i in batch}) == 1 for batch in model.batches)
+
+
+def test_a_batch_ends_where_its_padding_would_cost_more_than_another_batch() -> None:
+    lengths = [100, 99, 90, 50, 50]
+    assert take(range(5), lengths, Budget(1_000, 10), exact=False) == 5
+    assert take(range(5), lengths, Budget(1_000, 10, padding=11), exact=False) == 3
+    assert take(range(5), lengths, Budget(1_000, 10, padding=10), exact=False) == 2
+    assert take(range(5), lengths, Budget(1_000, 10, padding=0), exact=False) == 1
 
 
 def test_exact_batches_are_as_large_as_the_budget_allows() -> None:

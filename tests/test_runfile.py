@@ -220,7 +220,7 @@ def test_an_override_of_a_spark_setting_keeps_its_dots(write: Write) -> None:
         ("a.\udcff=1", "--set: expected key.path=value, found 'a.\\udcff=1'"),
         ("rows.=1", "--set: expected key.path=value, found 'rows.=1'"),
         ("a" + ".a" * 5000 + "=1", "--set: expected key.path=value, found 'a" + ".a" * 27 + "...."),
-        ("rows.max_failed=1", "rows.max_failed: unknown key; did you mean 'max_failed_share'?"),
+        ("rows.max_failed_shar=1", "rows.max_failed_shar: unknown key; did you mean 'max_failed_share'?"),
         ("source.keys.0=a", "source.keys: expected a list of one or more column names, found {'0': 'a'}"),
         (
             "source.where=a: b",
@@ -296,7 +296,7 @@ def test_reader_options_are_taken_as_they_are_spelt_and_only_with_a_path(write: 
 
 def test_a_key_unlike_any_other_is_answered_with_the_known_ones(write: Write) -> None:
     assert refusals(write(RIGHT), "nothing.at.all=1") == (
-        "nothing: unknown key; known: batching, model, name, rows, source, spark, target, task",
+        "nothing: unknown key; known: batching, mode, model, name, rows, source, spark, stream, target, task",
     )
 
 

@@ -5,6 +5,7 @@ Knows nothing of Spark, MLflow or torch: a forward pass is any function from a l
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from sparkcoil.errors import RowError, SparkcoilError
@@ -15,10 +16,14 @@ Forward = Callable[[Sequence[T]], Sequence[Any]]
 
 @dataclass(frozen=True)
 class Budget:
-    """What one batch may hold: `size` counts padded tokens (or samples), `rows` counts rows."""
+    """What one batch may hold: `size` counts padded tokens (or samples), `rows` counts rows, `padding` what of the size may be padding.
+
+    A batch with more padding than a forward pass costs by itself is better cut in two; without `padding` that is not considered.
+    """
 
     size: int
     rows: int
+    padding: int | None = None
 
     def halved(self, rows: int, longest: int) -> "Budget":
         """Return the budget that holds half of a batch that was too much: fewer rows if their number was the bound, else a smaller size."""
@@ -54,13 +59,15 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
 def take(order: Sequence[int], lengths: Sequence[int], budget: Budget, *, exact: bool) -> int:
     """Return how many positions at the start of `order` make one batch; at least one, however long it is.
 
-    Every row is padded to the first one's length. With `exact`, a batch ends where the length changes.
+    Every row is padded to the first one's length. With `exact`, a batch ends where the length changes, as with no padding allowed.
     """
     longest = lengths[order[0]]
     fitting = max(1, min(budget.rows, budget.size // max(1, longest), len(order)))
-    if not exact:
+    allowed = 0 if exact else budget.padding
+    if allowed is None:
         return fitting
-    return next((n for n in range(1, fitting) if lengths[order[n]] != longest), fitting)
+    padding = accumulate(longest - lengths[order[n]] for n in range(1, fitting))
+    return next((n for n, each in enumerate(padding, start=1) if each > allowed), fitting)
 
 
 def run(

@@ -181,7 +181,7 @@ def budget_of(engine: Engine, overrides: Mapping[str, Any]) -> Budget:
     """Return the engine's own budget with what the run file says in its place."""
     size = overrides.get("max_batch_tokens") if engine.unit == "tokens" else overrides.get("max_batch_seconds")
     size = int(size * engine.per_unit) if size else engine.budget.size
-    return Budget(size, overrides.get("max_batch_rows") or engine.budget.rows)
+    return replace(engine.budget, size=size, rows=overrides.get("max_batch_rows") or engine.budget.rows)
 
 
 def device_here(asked: str) -> str:
