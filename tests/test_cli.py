@@ -28,11 +28,11 @@ def write_conf(folder: Path, **changes: object) -> Path:
 
 
 def test_a_wrong_run_file_exits_2_with_every_problem_and_starts_no_spark(tmp_path: Path) -> None:
-    conf = write_conf(tmp_path, modle={}, task="text-clasification", rows={"max_failed_share": "lots"})
+    conf = write_conf(tmp_path, modl={}, task="text-clasification", rows={"max_failed_share": "lots"})
     ended = jobs.score(conf, "--set", "source.kyes=[x]", cwd=tmp_path, JAVA_HOME="/no/java")
     assert (ended.code, ended.report["exit_code"], ended.report["error"]) == (2, 2, "ConfigError")
     for sentence in (
-        "modle: unknown key; did you mean 'model'?",
+        "modl: unknown key; did you mean 'model'?",
         "task: unknown task, found 'text-clasification'; did you mean 'text-classification'?",
         "rows.max_failed_share: expected a number from 0 to 1, found 'lots'",
         "source.kyes: unknown key; did you mean 'keys'?",
@@ -90,7 +90,7 @@ def test_the_second_run_starts_no_python_worker_and_commits_nothing(spark: Spark
     conf = write_conf(tmp_path)
     first = jobs.score(conf, cwd=tmp_path, PYSPARK_PYTHON=str(python))
     assert (first.code, first.report["rows"]["ok"]) == (0, 20)
-    assert "pyspark.daemon" in started.read_text()
+    assert "sparkcoil.daemon" in started.read_text()
     started.unlink()
     commits = sorted((tmp_path / "out" / "_delta_log").glob("*.json"))
     second = jobs.score(conf, cwd=tmp_path, PYSPARK_PYTHON=str(python))
