@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def standalone(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[str]:
+def standalone(folder: Path, workers: int = 2, cores: int = 1, *, master_settings: Mapping[str, str] = {}) -> Iterator[str]:
     """Run a cluster for the block and give its master's URL; its processes are ended afterwards."""
     spark_class = Path(pyspark.__file__).parent / "bin" / "spark-class"
     port, web = free_port(), free_port()
@@ -31,6 +31,7 @@ def standalone(folder: Path, workers: int = 2, cores: int = 1) -> Iterator[str]:
     # Executors know nothing of a tracking server, a hub, a proxy or a user's home.
     kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
     environment = {**kept, "HOME": str(folder), "SPARK_LOCAL_IP": HOST, "SPARK_NO_DAEMONIZE": "1", "SPARK_LOG_DIR": str(folder)}
+    environment["SPARK_MASTER_OPTS"] = " ".join(f"-D{name}={value}" for name, value in master_settings.items())
     deploy = "org.apache.spark.deploy"
     commands = [[spark_class, f"{deploy}.master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(web)]]
     for number in range(workers):
