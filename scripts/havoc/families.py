@@ -74,10 +74,15 @@ def beside(verdict: Verdict) -> Iterator[str]:
     yield from (f"unexpected commit: {each}" for each in verdict.commits)
 
 
-def ended_well(code: int | None, job: Job) -> Iterator[str]:
-    """Yield how a job ended unless that was with exit code 0."""
+def ended_well(job: Job) -> Iterator[str]:
+    """Wait for a job's end, and yield what was wrong with it: another exit code than 0, or due rows that are not scored."""
+    code = job.code()
     if code != 0:
         yield f"the job {'hung' if code is None else f'ended with exit code {code}'}: {job.err.read_text(errors='replace')[-1500:]}"
+        return
+    rows = job.report()["rows"]
+    if rows["ok"] != rows["due"] or rows["failed"] or rows["unpublished"]:
+        yield f"the job's report: {rows}"
 
 
 def under_one_job(family: str, asked: Asked, choose: victims.Victims) -> Found:
@@ -87,7 +92,7 @@ def under_one_job(family: str, asked: Asked, choose: victims.Victims) -> Found:
     place = asked.scene(batching, spark=TRIES)
     with running(place) as job:
         kills = victims.kill_along(place, job, asked.kills, choose, asked.chance)
-        problems = [*ended_well(job.code(), job)]
+        problems = [*ended_well(job)]
     if kills < asked.kills:
         problems.append(f"only {kills} of {asked.kills} were killed")
     return found(family, place, start, kills=kills, runs=1, problems=problems, tries=TRIES["spark.task.maxFailures"])
@@ -122,7 +127,7 @@ def until_done(place: Scene, asked: Asked) -> tuple[int, int, list[str]]:
             if kills < asked.kills and killed_at_random(place, job, kills, asked.chance):
                 kills += 1
                 continue
-            return kills, runs, [*ended_well(job.code(), job)]
+            return kills, runs, [*ended_well(job)]
     raise AssertionError
 
 
@@ -174,10 +179,10 @@ def rerun(asked: Asked) -> Found:
     place = asked.scene({}, slow=False)
     problems = []
     with running(place) as job:
-        problems += [*ended_well(job.code(), job)]
+        problems += [*ended_well(job)]
     before = (place.calls(), sorted(each.name for each in (place.target / "_delta_log").glob("*.json")))
     with running(place) as job:
-        problems += [*ended_well(job.code(), job)]
+        problems += [*ended_well(job)]
         status = job.report().get("status")
     after = (place.calls(), sorted(each.name for each in (place.target / "_delta_log").glob("*.json")))
     if status != "nothing_due" or before != after:
@@ -190,7 +195,7 @@ def controls(asked: Asked) -> Found:
     start = time.monotonic()
     place = asked.scene({}, slow=False)
     with running(place) as job:
-        problems = [*ended_well(job.code(), job)]
+        problems = [*ended_well(job)]
     caught = spoiling.caught(place)
     problems += [f"not caught: {name}" for name, is_caught in caught.items() if not is_caught]
     return found("controls", place, start, kills=0, runs=1, problems=problems, caught=sorted(caught))

@@ -117,13 +117,20 @@ class Job:
         self.process.wait()
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    """Return the environment of a job: this library, an MLflow store of its own, and a place for what a killed driver cannot remove."""
+    (scratch := folder / "tmp").mkdir(exist_ok=True)
+    path = os.pathsep.join([str(LIB), *filter(None, [os.environ.get("PYTHONPATH")])])
+    kept = {"TMPDIR": str(scratch), "SPARK_LOCAL_DIRS": str(scratch)}
+    return {"PYTHONPATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", **kept}
+
+
 @contextmanager
 def running(scene: Scene) -> Iterator[Job]:
     """Start the scene's job for the block, after which its driver does not run."""
     number = len(list(scene.place.glob("*.out")))
     out, err = scene.place / f"{number}.out", scene.place / f"{number}.err"
-    path = os.pathsep.join([str(LIB), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "MLFLOW_TRACKING_URI": f"sqlite:///{scene.folder}/mlflow.db"}
+    environment = {**os.environ, **surroundings(scene.folder)}
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
             jobs.command(scene.conf), cwd=scene.folder, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
