@@ -49,9 +49,10 @@ def mark_of(spark: SparkSession, config: SourceConfig, pinned: PinnedSource, *, 
         return None
     if not all(map(is_stable, [*config.columns.values(), config.where or ""])):
         return None
-    read = [pinned.detail.id, pinned.version, dict(config.columns), list(config.keys), config.where, list(config.roots), deletes]
+    asked = config.model_dump(mode="json", include={"columns", "keys", "where", "roots", "options"})
     session = [spark.conf.get(name, None) for name in SETTINGS]
-    return hashlib.sha256(json.dumps([read, session, how, digest], sort_keys=True).encode()).hexdigest()
+    decisive = [pinned.detail.id, pinned.version, asked, deletes, session, how, digest]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def is_stable(expression: str) -> bool:
