@@ -195,9 +195,9 @@ class RunConfig(Section):
                 yield Problem(("target", "keep", index), "is one of source.keys already", quotes=True)
         if data.get("mode", "batch") != "batch":
             for section, name in (("source", "query"), ("source", "version"), ("target", "jsonl")):
-                if given(data.get(section), name):
+                if _given(data.get(section), name):
                     yield Problem((section, name), "is for mode: batch")
-            if given(data.get("target"), "deletes") == "remove":
+            if _given(data.get("target"), "deletes") == "remove":
                 yield Problem(("target", "deletes"), "remove is for mode: batch")
 
 
@@ -213,11 +213,6 @@ def problems_in(data: Mapping[str, Any]) -> list[Problem]:
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of a run file, for editors that complete and check YAML."""
     return RunConfig.model_json_schema()
-
-
-def given(section: Any, name: str) -> Any:
-    """Return what a section says of a key, as a mapping or as a value, None where it says nothing."""
-    return section.get(name) if isinstance(section, Mapping) else getattr(section, name, None)
 
 
 def _unless_exactly_one(data: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:
@@ -238,6 +233,11 @@ def _column_conflicts(data: Mapping[str, Any], field: str) -> Iterator[Problem]:
 
 
 def _names(section: Any, field: str) -> list[tuple[int, str]]:
-    values = given(section, field)
+    values = _given(section, field)
     listed = values if isinstance(values, list | tuple) else ()
     return [(index, name) for index, name in enumerate(listed) if isinstance(name, str)]
+
+
+def _given(section: Any, name: str) -> Any:
+    # What a section says of a key, before and after it is a value.
+    return section.get(name) if isinstance(section, Mapping) else getattr(section, name, None)

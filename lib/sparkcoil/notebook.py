@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import chunks, due, files, rows, source, staging, udf
+from sparkcoil import chunks, due, files, rows, source, udf
 from sparkcoil.config import BatchingConfig, ModelConfig
 from sparkcoil.errors import ConfigError
 from sparkcoil.problems import input_problems, said
@@ -47,7 +47,7 @@ def score(
     function, _ = udf.scoring_function(spark, selection, BatchingConfig(), sample=sample, roots=allowed)
     recorded = rows.with_record(evenly, function)
     constants = chunks.constants(selection.logged, uuid.uuid4().hex)
-    return rows.select_ledger(recorded, keys, keep, task=selection.task, constants=constants).drop(staging.STATS, staging.COPIED)
+    return rows.select_ledger(recorded, keys, keep, task=selection.task, constants=constants).drop(rows.STATS, rows.COPIED)
 
 
 def scoring_udf(

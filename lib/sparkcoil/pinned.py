@@ -53,5 +53,6 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     frame = pinned.frame if among is None else rows.filter_due(pinned.frame, among, keys)
     selected = rows.select_rows(frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
     how, digest = selection.fingerprint, selection.logged.digest
-    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes)
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark if among is None else None)
+    everything = among is None  # what is scored of some keys says nothing of the rest
+    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes) if everything else None
+    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark)

@@ -14,6 +14,8 @@ from sparkcoil.pacing import Chunk
 from sparkcoil.tasks import Task
 
 INPUTS = "__inputs"
+# Columns that stay in the stage: what a window of rows cost, and whether a row was copied.
+STATS, COPIED = "__stats", "__copied"
 # Which rows that failed are scored again: all, none, or those with one of some codes.
 Retry = bool | Collection[str]
 # What a row that is copied has from the row with the same inputs.
@@ -158,7 +160,7 @@ def in_order(
     """Return keys, kept columns, the ledger's and the stage's."""
     named = {**filled, "input_hash": F.col("input_hash")}
     columns = [named[name].alias(name) for name in ledger.COLUMNS]
-    return rows.select(*quoted((*keys, *keep)), *columns, stats.alias("__stats"), F.lit(copied).alias("__copied"))
+    return rows.select(*quoted((*keys, *keep)), *columns, stats.alias(STATS), F.lit(copied).alias(COPIED))
 
 
 def quoted(names: Sequence[str]) -> list[Column]:

@@ -8,11 +8,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
-from sparkcoil.rows import quoted
+from sparkcoil.rows import COPIED, STATS, quoted
 from sparkcoil.tables import file_system
 
-# Columns of the stage alone: what a window of rows cost, and whether a row was copied.
-STATS, COPIED = "__stats", "__copied"
 STAGE = "_sparkcoil"
 
 
