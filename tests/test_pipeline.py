@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from runs import history, make_table, text_run
 
 from sparkcoil import run, sink
-from sparkcoil.errors import BudgetExceeded, ConfigError, ModelError, SourceError, TargetError
+from sparkcoil.errors import BudgetExceeded, ConfigError, ModelError, SourceError, SparkcoilError, TargetError
 
 TEXTS = [(i, f"Return the socket number {i} of the event loop.") for i in range(40)]
 
@@ -136,6 +136,19 @@ def test_chunks_are_published_one_by_one(spark: SparkSession, text_model: str) -
     report = run(spark, text_run(text_model, "chunked", "chunked_scored", batching={"chunk_rows": 10}))
     assert report.rows["ok"] == spark.table("chunked_scored").count() == 40
     assert spark.sql("DESCRIBE HISTORY chunked_scored").where("operation = 'WRITE'").count() == 4
+
+
+def test_a_chunk_that_its_commit_does_not_hold_ends_the_run(spark: SparkSession, text_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_table(spark, "lost", TEXTS)
+    publish = sink.publish
+    monkeypatch.setattr(sink, "publish", lambda spark, target, rows, **named: publish(spark, target, rows.limit(3), **named))
+    with pytest.raises(SparkcoilError, match="target: lost_scored: expected a commit of 40 rows, found a commit of 3 rows; run it again"):
+        run(spark, text_run(text_model, "lost", "lost_scored"))
+    monkeypatch.setattr(sink, "publish", lambda *given, **named: None)
+    with pytest.raises(SparkcoilError, match="expected a commit of 37 rows, found no such commit"):
+        run(spark, text_run(text_model, "lost", "lost_scored"))
+    monkeypatch.undo()
+    assert run(spark, text_run(text_model, "lost", "lost_scored")).rows["ok"] == 37
 
 
 def test_kept_columns_and_an_sql_expression_and_a_filter(spark: SparkSession, text_model: str) -> None:

@@ -14,7 +14,7 @@ from sparkcoil.pacing import Chunk, Pace
 from sparkcoil.pinned import Run
 from sparkcoil.preflight import SAMPLE_ROWS
 from sparkcoil.receipt import Receipt
-from sparkcoil.report import Cleared, Clock, Progress
+from sparkcoil.report import Cleared, Clock, Measured, Progress
 
 # Fewer rows than this are not worth a task of their own; so many of one are long enough to be worth cutting up.
 LEAST_TASK_ROWS = 64
@@ -36,12 +36,13 @@ def score_due(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, 
         while chunk is not None:
             with clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
                 staged = staged_chunk(spark, this, todo, keyed, function, chunk)
-                progress.add(**staging.measure(staged, this.target.keys))
+                measured = staging.measure(staged, this.target.keys)
+                progress.add(measured)
                 seconds = taken()
             if progress.exceeded:
                 break
             with clock.stage("publish"):
-                publish(spark, this, todo, staged, progress, chunk, replaces=replaces)
+                publish(spark, this, todo, staged, measured, progress, chunk, replaces=replaces)
             chunk = pace.after(chunk, seconds)
     finally:
         staging.clear(spark, this.location, this.id)
@@ -83,12 +84,15 @@ def copied_chunk(spark: SparkSession, this: Run, chosen: DataFrame, *, at: int) 
     return rows.select_copied(known, this.config.source.keys, this.config.target.keep, constants=fixed)
 
 
-def publish(spark: SparkSession, this: Run, todo: Due, staged: DataFrame, progress: Progress, chunk: Chunk, *, replaces: bool) -> None:
+def publish(
+    spark: SparkSession, this: Run, todo: Due, staged: DataFrame, measured: Measured, progress: Progress, chunk: Chunk, *, replaces: bool
+) -> None:
     """Put a staged chunk into the target; the last commit of a run says that everything is scored."""
     progress.commits += 1
-    note = said(this, todo, progress, last=chunk.is_last and not todo.counts["gone"])
+    note = said(this, todo, progress, last=chunk.is_last and not todo.counts["gone"]).note
     transaction, published = f"sparkcoil-{this.id}-{chunk.number}", staged.select(*rows.quoted(this.target.schema.names))
-    sink.publish(spark, this.target, published, transaction=transaction, note=note.note, replaces=replaces)
+    sink.publish(spark, this.target, published, transaction=transaction, note=note, replaces=replaces)
+    progress.publish(measured, sink.confirmed(spark, this.target, note, after=progress.version, rows=measured.rows))
 
 
 def remove_gone(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> None:
@@ -98,9 +102,10 @@ def remove_gone(spark: SparkSession, this: Run, todo: Due, progress: Progress, c
     with clock.stage("publish"):
         progress.commits += 1
         keys = this.rows.select(*rows.quoted(this.config.source.keys)).distinct()
-        note = said(this, todo, progress, last=True)
-        sink.remove_others(spark, this.target, keys, transaction=f"sparkcoil-{this.id}-gone", note=note.note)
+        note = said(this, todo, progress, last=True).note
+        sink.remove_others(spark, this.target, keys, transaction=f"sparkcoil-{this.id}-gone", note=note)
         progress.removed = todo.counts["gone"]
+        progress.version = sink.confirmed(spark, this.target, note, after=progress.version, rows=progress.removed)
 
 
 def said(this: Run, todo: Due, progress: Progress, *, last: bool) -> Receipt:

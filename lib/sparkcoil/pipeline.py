@@ -32,12 +32,12 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
             sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
-        progress = Progress(todo.counts["due"], config.rows)
+        progress = Progress(todo.counts["due"], config.rows, version=todo.version)
         if progress.total:
             chunks.score_due(spark, this, todo, progress, clock=clock, alone=alone)
         chunks.remove_gone(spark, this, todo, progress, clock)
         write_answers(spark, this, progress, clock)
-        finished = finish(spark, this, todo, progress, clock)
+        finished = finish(this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(progress.exceeded, finished)
     return finished
@@ -73,31 +73,22 @@ def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clo
         answers.write(spark, this.target, this.source.frame, task=this.selection.task.name, path=path)
 
 
-def version_now(spark: SparkSession, this: Run, todo: Due, progress: Progress) -> int:
-    """Return the target's version, which is known where the run has committed nothing."""
-    commit = sink.newest(spark, this.target) if progress.commits else None
-    return commit.version if commit else todo.version
-
-
-def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
+def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     """Return the run's report, logged as an MLflow run unless nothing was due."""
     logged = this.selection.logged
     jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
-    with clock.stage("report"):
-        published = sink.counts(spark, this.target, this.id) if progress.total else {}
-        at = version_now(spark, this, todo, progress)
-        described = {
-            "name": this.config.name,
-            "run_id": this.id,
-            "task": this.selection.task.name,
-            "options": this.selection.plain_options,
-            "options_from": {**this.selection.effective.origins},
-            "options_ignored": {**this.selection.effective.ignored},
-            "source": {"name": this.source.name, "version": this.source.version},
-            "target": {"name": this.target.name, "version": at, **jsonl},
-            "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
-        }
-    finished = report.finished(described, todo.counts, published, progress, clock)
+    described = {
+        "name": this.config.name,
+        "run_id": this.id,
+        "task": this.selection.task.name,
+        "options": this.selection.plain_options,
+        "options_from": {**this.selection.effective.origins},
+        "options_ignored": {**this.selection.effective.ignored},
+        "source": {"name": this.source.name, "version": this.source.version},
+        "target": {"name": this.target.name, "version": progress.version, **jsonl},
+        "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
+    }
+    finished = report.finished(described, todo.counts, progress, clock)
     if progress.total:
         tracking.log_run(finished, this.config, logged)
     return finished

@@ -1,6 +1,7 @@
-"""What a run did, as a frozen value: counts read from the committed table, and what the scored windows noted of themselves."""
+"""What a run did, as a frozen value: counts that its commits confirm, and what the scored windows noted of themselves."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -49,9 +50,22 @@ class Cleared:
     load_seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a staged chunk came to: failures by stage and code, what its windows noted, its rows, and how many of them were copied."""
+
+    failures: Sequence[Mapping[str, Any]]
+    windows: Sequence[Mapping[str, Any]]
+    rows: int
+    copied: int
+
+
 @dataclass
 class Progress:
-    """What a run has scored so far of the rows that are due, what it has copied, and how many may fail."""
+    """What a run has scored so far of the rows that are due, what it has copied and published, and how many may fail.
+
+    `version` is the target's as far as this run knows it.
+    """
 
     total: int
     budget: RowsConfig = field(default_factory=RowsConfig)
@@ -59,16 +73,24 @@ class Progress:
     copied: int = 0
     removed: int = 0
     commits: int = 0
+    version: int = 0
+    published: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
 
-    def add(self, failures: Sequence[Mapping[str, Any]], windows: Sequence[Mapping[str, Any]], *, rows: int, copied: int) -> None:
+    def add(self, staged: Measured) -> None:
         """Add what a staged chunk came to."""
-        self.scored += rows
-        self.copied += copied
-        self.failures.extend(map(dict, failures))
-        self.windows.extend(map(dict, windows))
+        self.scored += staged.rows
+        self.copied += staged.copied
+        self.failures.extend(map(dict, staged.failures))
+        self.windows.extend(map(dict, staged.windows))
+
+    def publish(self, staged: Measured, version: int) -> None:
+        """Note that a staged chunk is in the target, which has this version since."""
+        failed = sum(each["rows"] for each in staged.failures)
+        self.published.update(ok=staged.rows - failed, failed=failed)
+        self.version = version
 
     @property
     def exceeded(self) -> str | None:
@@ -97,17 +119,15 @@ class Clock:
         return {name: round(value, 3) for name, value in {**self.seconds, "total": perf_counter() - self.started}.items()}
 
 
-def finished(
-    described: Mapping[str, Any], planned: Mapping[str, int], published: Mapping[str, int], progress: Progress, clock: Clock
-) -> RunReport:
-    """Return the report of a run from what was planned, what the committed table holds of it, and what its windows noted."""
+def finished(described: Mapping[str, Any], planned: Mapping[str, int], progress: Progress, clock: Clock) -> RunReport:
+    """Return the report of a run from what was planned, what its commits hold, and what its windows noted."""
     status: Status = "budget_exceeded" if progress.exceeded else "done" if progress.commits else "nothing_due"
     counts = {
         **{name: count for name, count in planned.items() if name not in ("held", "gone")},
         "copied": progress.copied,
         "removed": progress.removed,
-        "ok": published.get("ok", 0),
-        "failed": published.get("failed", 0),
+        "ok": progress.published["ok"],
+        "failed": progress.published["failed"],
     }
     counts["unpublished"] = planned["due"] - counts["ok"] - counts["failed"]
     return RunReport(

@@ -12,12 +12,11 @@ from urllib.parse import unquote, urlsplit
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 from sparkcoil import ledger, tables
 from sparkcoil.config import TargetConfig
-from sparkcoil.errors import TargetError, first_line
+from sparkcoil.errors import SparkcoilError, TargetError, first_line
 from sparkcoil.rows import quote
 from sparkcoil.tables import Commit, Detail, file_system, has_files
 from sparkcoil.tasks import Task
@@ -177,10 +176,16 @@ def carrying(spark: SparkSession, transaction: str, note: str) -> Iterator[None]
                 spark.conf.set(name, old)
 
 
-def counts(spark: SparkSession, target: Target, run_id: str) -> Mapping[str, int]:
-    """Return how many rows of the committed table each status has from one run."""
-    rows = read(spark, target).where(F.col("run_id") == run_id).groupBy("status").count().collect()
-    return {row["status"]: row["count"] for row in rows}
+def confirmed(spark: SparkSession, target: Target, note: str, *, after: int, rows: int) -> int:
+    """Return the version that a commit with the note has made; raises SparkcoilError unless it holds as many rows as were published.
+
+    Delta passes over a transaction in silence whose number is not above the last one, and says nothing of a commit that is lost.
+    """
+    found = tables.committed(opened(spark, target), note, after=after) if rows else (after, 0)
+    if found is None or found[1] not in (rows, None):
+        there = "no such commit" if found is None else f"a commit of {found[1]} rows"
+        raise SparkcoilError(f"target: {target.name}: expected a commit of {rows} rows, found {there}; run it again")
+    return found[0]
 
 
 def location(spark: SparkSession, target: Target, detail: Detail | None) -> str:

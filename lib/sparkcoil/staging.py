@@ -1,13 +1,13 @@
 """The stage: what a run has scored, or will, in files beside its target, where Delta's readers, OPTIMIZE and VACUUM do not look."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
+from sparkcoil.report import Measured
 from sparkcoil.rows import COPIED, STATS, quoted
 from sparkcoil.tables import file_system
 
@@ -31,8 +31,8 @@ def written(frame: DataFrame, path: str, schema: StructType) -> DataFrame:
     return frame.sparkSession.read.schema(schema).parquet(path)
 
 
-def measure(staged: DataFrame, keys: Sequence[str]) -> Mapping[str, Any]:
-    """Return a staged chunk's failures by stage and code, each with the smallest key it has, its windows' notes, and its rows."""
+def measure(staged: DataFrame, keys: Sequence[str]) -> Measured:
+    """Return what a staged chunk came to; of each kind of failure with the smallest key it has."""
     failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
     example = F.min(F.to_json(F.struct(*quoted(keys)))).alias("example")
     failures = failed.agg(F.count("*").alias("rows"), example).withColumn("of", F.lit("failures"))
@@ -40,12 +40,12 @@ def measure(staged: DataFrame, keys: Sequence[str]) -> Mapping[str, Any]:
     counted = staged.groupBy(F.when(F.col(COPIED), "copied").otherwise("scored").alias("of")).agg(F.count("*").alias("rows"))
     parts = failures.unionByName(notes, allowMissingColumns=True).unionByName(counted, allowMissingColumns=True)
     found = [row.asDict() for row in parts.collect()]
-    return {
-        "failures": [{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["of"] == "failures"],
-        "windows": [json.loads(each["example"]) for each in found if each["of"] == "windows"],
-        "rows": sum(each["rows"] for each in found if each["of"] in ("scored", "copied")),
-        "copied": sum(each["rows"] for each in found if each["of"] == "copied"),
-    }
+    return Measured(
+        failures=[{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["of"] == "failures"],
+        windows=[json.loads(each["example"]) for each in found if each["of"] == "windows"],
+        rows=sum(each["rows"] for each in found if each["of"] in ("scored", "copied")),
+        copied=sum(each["rows"] for each in found if each["of"] == "copied"),
+    )
 
 
 def clear(spark: SparkSession, location: str, run_id: str | None = None) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 # Commits that leave the rows of a table as they are.
 UPKEEP = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END"})
 RECENT = 8
+# What an append, or else a MERGE, says of the rows that it wrote.
+WRITTEN = (("numOutputRows",), ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,17 @@ def newest(table: DeltaTable) -> Commit:
     changed = next((each for each in recent if each["operation"] not in UPKEEP), None)
     version = int(recent[0]["version"])
     return Commit(version, int(changed["version"]), changed["userMetadata"]) if changed else Commit(version, version, None)
+
+
+def committed(table: DeltaTable, note: str, *, after: int) -> tuple[int, int | None] | None:
+    """Return the newest version after another that carries a note, and how many rows its commit wrote where Delta counts them."""
+    since = (F.col("version") > after) & (F.col("userMetadata") == note)
+    for history in (table.history(RECENT), table.history()):  # all of it where others commit too
+        found = history.where(since).orderBy(F.col("version").desc()).select("version", "operation", "operationMetrics").head()
+        if found is not None:
+            counted = [found[2][name] for name in WRITTEN[found[1] == "MERGE"] if name in (found[2] or {})]
+            return int(found[0]), sum(map(int, counted)) if counted else None
+    return None
 
 
 def has_files(spark: SparkSession, path: str) -> bool:
