@@ -85,12 +85,13 @@ def beside(workload: Workload, artifact: Path, device: str, dtype: str, times: i
 def agreements(mine: list[contest.Contestant], natives: list[contest.Contestant], rows: list[Any], workload: Workload) -> dict[str, Any]:
     """Return how each of ours agrees with the native one at batch size 1.
 
-    Texts that hang on near ties may differ in as many rows as its own do at other sizes.
+    Texts that hang on near ties may differ in as many rows as its own do at other sizes, and two standard errors of that share.
     """
     others = [each.run(rows) for each in natives]
     alone = others.pop(workload.batches.index(1))
     with_itself = min((held.share_equal(alone, each) for each in others), default=1.0)
-    allowed = 1 - with_itself if workload.near_ties else 0.0
+    apart = 1 - with_itself
+    allowed = apart + 2 * (apart * with_itself / len(rows)) ** 0.5 if workload.near_ties else 0.0
     found = {each.name: held.held(each.run(rows), alone, held.tolerance(engine.format_of(each)), texts_apart=allowed) for each in mine}
     return {"ours": found, "native_with_itself": with_itself}
 

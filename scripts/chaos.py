@@ -16,8 +16,8 @@ import typer
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 import cluster  # noqa: E402
-from havoc import page  # noqa: E402
-from havoc.families import FAMILIES, Asked  # noqa: E402
+from havoc import families, moments, page  # noqa: E402
+from havoc.families import Asked  # noqa: E402
 
 RESULTS = Path(os.environ.get("CHAOS_RESULTS") or ROOT / "docs")
 # With -1 the master replaces executors for ever; by itself it gives an application up after ten.
@@ -33,12 +33,14 @@ ON_CLUSTER = {
 }
 LOCAL = {"spark.master": "local[2,30]"}
 # These need no cluster: a lock, and what a finished target says, are the same under any master.
-AT_HOME = ("twice", "rerun", "controls")
+AT_HOME = ("points", "committers", "streams", "twice", "rerun", "controls")
+FAMILIES = {**families.FAMILIES, **moments.FAMILIES}
 app = typer.Typer()
 
 Names = Annotated[list[str], typer.Argument(metavar="[FAMILY]...", help=f"of {', '.join(FAMILIES)}; all by default")]
 Rows = Annotated[int, typer.Option(min=20, help="rows of the table")]
-Kills = Annotated[int | None, typer.Option(min=0, help="kills of a family, or pairs for `twice`; 20 by default, 30 for `drivers`")]
+Kills = Annotated[int | None, typer.Option(min=0, help="kills of a family, or pairs for `twice`; by default as many as the docs say")]
+DEFAULT_KILLS = {"drivers": 30, "points": 100, "streams": 10}
 RowSeconds = Annotated[float, typer.Option(min=0, help="how long the model takes for a row where something is killed")]
 Local = Annotated[bool, typer.Option("--local", help="no cluster, but Spark's local mode; not for `executors`")]
 Seed = Annotated[int, typer.Option(help="of what is random: when and what is killed")]
@@ -64,7 +66,7 @@ def master(folder: Path, *, local: bool) -> Iterator[dict[str, str]]:
 
 @app.command()
 def run(
-    families: Names = [],  # noqa: B006  (typer reads the default)
+    chosen: Names = [],  # noqa: B006  (typer reads the default)
     rows: Rows = 100_000,
     kills: Kills = None,
     row_seconds: RowSeconds = 0.003,
@@ -72,16 +74,16 @@ def run(
     seed: Seed = 0,
 ) -> None:
     """Try families of failures one after the other; print a row of the table for each, and exit 1 unless all hold."""
-    unknown = sorted({*families} - {*FAMILIES})
-    if unknown or (local and "executors" in families):
+    unknown = sorted({*chosen} - {*FAMILIES})
+    if unknown or (local and "executors" in chosen):
         raise typer.BadParameter(f"families: {', '.join(unknown) or 'executors'}: expected some of {', '.join(FAMILIES)}")
     failed = []
     print(page.line([*page.HEADS]), flush=True)
-    for name in [each for each in FAMILIES if each in (families or FAMILIES) and not (local and each == "executors")]:
+    for name in [each for each in FAMILIES if each in (chosen or FAMILIES) and not (local and each == "executors")]:
         at_home = local or name in AT_HOME
         with tempfile.TemporaryDirectory(prefix="sparkcoil-chaos-") as folder, master(Path(folder) / "cluster", local=at_home) as spark:
-            chosen = (30 if name == "drivers" else 20) if kills is None else kills
-            asked = Asked(Path(folder) / "scene", spark, rows, chosen, row_seconds, random.Random(seed))
+            times = DEFAULT_KILLS.get(name, 20) if kills is None else kills
+            asked = Asked(Path(folder) / "scene", spark, rows, times, row_seconds, random.Random(seed))
             where = LOCAL["spark.master"] if at_home else "standalone, 2 workers of 1 core"
             found = {**FAMILIES[name](asked).as_dict(), "environment": environment(where)}
         page.keep(RESULTS, found)

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkcoil import source
-from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError
+from sparkcoil.sections import SourceConfig
 from sparkcoil.source import PinnedSource
 
 URL = "/v1/chat/completions"

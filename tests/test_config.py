@@ -12,9 +12,10 @@ from pydantic import Field, ValidationError, field_validator
 
 from sparkcoil import ledger
 from sparkcoil.agreement import check_call
-from sparkcoil.config import RunConfig, SourceConfig, json_schema, problems_in
+from sparkcoil.config import RunConfig, json_schema, problems_in
 from sparkcoil.errors import ConfigError
 from sparkcoil.problems import said, value_at
+from sparkcoil.sections import SourceConfig
 from sparkcoil.tasks import Input, Options, Task
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sparkcoil import error_budget
-from sparkcoil.config import RowsConfig
+from sparkcoil.sections import RowsConfig
 
 FAILURES = [
     {"stage": "input", "code": "null_input", "rows": 6},

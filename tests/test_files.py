@@ -14,8 +14,8 @@ from pyspark.sql import functions as F
 from runs import make_table, text_run
 
 from sparkcoil import files, recordings, rows, run, score, udf
-from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError
+from sparkcoil.sections import SourceConfig
 
 COUNT = 6
 SCHEMA = "id BIGINT, name STRING, content BINARY, samples ARRAY<FLOAT>, rate INT"

@@ -15,6 +15,7 @@ PLAIN = (
     "agreement",
     "config",
     "fields",
+    "sections",
     "problems",
     "runfile",
     "ledger",

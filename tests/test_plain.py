@@ -21,10 +21,10 @@ import transformers
 import ways
 
 from sparkcoil import log_model, models, tasks
-from sparkcoil.config import ModelConfig
 from sparkcoil.errors import ModelError, RowError
 from sparkcoil.plain import as_cell, as_columns, as_row, input_names
 from sparkcoil.scoring import Record
+from sparkcoil.sections import ModelConfig
 from sparkcoil.selection import select
 
 TEXTS = [tiny_encoders.SENTENCES[1], None, "12", " ", tiny_encoders.SENTENCES[0], "12", "étude à Besançon"]

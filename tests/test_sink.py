@@ -8,8 +8,8 @@ from pyspark.sql import SparkSession
 from runs import history, make_table, text_run
 
 from sparkcoil import run, sink, tasks
-from sparkcoil.config import TargetConfig
 from sparkcoil.errors import TargetError
+from sparkcoil.sections import TargetConfig
 from sparkcoil.sink import Target
 
 TASK = tasks.load("text-classification")

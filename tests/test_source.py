@@ -7,8 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from sparkcoil import due, source, tasks
-from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError
+from sparkcoil.sections import SourceConfig
 
 TEXTS = ['she said "no"', "two\nlines", 'a "quoted\nbreak", and a comma', "back\\slash", ""]
 

@@ -17,11 +17,11 @@ from pyspark.sql import functions as F
 from runs import make_table, text_run
 
 from sparkcoil import engines, log_model, register, run, score, scoring_udf
-from sparkcoil.config import ModelConfig
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError
 from sparkcoil.registry import write_model
 from sparkcoil.scoring import Scoring
+from sparkcoil.sections import ModelConfig
 from sparkcoil.selection import select
 from sparkcoil.udf import RECORDINGS_AT_ONCE, in_windows
 

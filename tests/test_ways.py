@@ -17,8 +17,8 @@ from runs import text_run
 from ways import WAYS, Scores, Way
 
 from sparkcoil import run
-from sparkcoil.config import ModelConfig
 from sparkcoil.errors import SparkcoilError
+from sparkcoil.sections import ModelConfig
 from sparkcoil.selection import select
 
 SCORED = [each for each in WAYS if each.refused is None]

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from sparkcoil import rows
 from sparkcoil.errors import SourceError
+from sparkcoil.ledger import DELETED_AT
 from sparkcoil.rows import Retry
 from sparkcoil.source import unreadable
 
@@ -20,12 +21,13 @@ EXAMPLES = 5
 class Due:
     """The keys that are due of a source, with how often each has been tried, and the target's version that they were held against.
 
-    Without `keyed` nothing is due, and no row had to be looked at to know that.
+    Without `keyed` nothing is due, and no row had to be looked at to know that. `held` has the predictions that can be copied.
     """
 
     keyed: DataFrame | None
     counts: Mapping[str, int]
     version: int = 0
+    held: DataFrame | None = None
 
     @property
     def everything(self) -> bool:
@@ -41,10 +43,17 @@ def find(
     model_digest: str,
     retry_failed: Retry,
     version: int = 0,
-    removes: bool = False,
+    leaving: bool = False,
+    staged: DataFrame | None = None,
 ) -> Due:
-    """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs."""
-    keyed = rows.with_due(rows.select_keyed(selected, keys), scored, keys, model_digest=model_digest, retry_failed=retry_failed)
+    """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs.
+
+    `scored` is the target at its version, `staged` what runs have left that did not end; `leaving` asks for the keys that are gone.
+    """
+    held = None if scored is None else rows.select_known(scored, model_digest)
+    if held is not None and staged is not None:
+        held = held.unionByName(rows.select_known(staged, model_digest))
+    keyed = rows.with_due(rows.select_keyed(selected, keys), scored, held, keys, model_digest=model_digest, retry_failed=retry_failed)
     asked = keyed.agg(
         F.coalesce(F.sum("__rows"), F.lit(0)).alias("source"),
         F.count("*").alias("keys"),
@@ -57,8 +66,14 @@ def find(
     counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:
         raise SourceError(refusal(keyed, keys, counts))
-    gone = scored.join(keyed, list(keys), "left_anti").count() if removes and scored is not None else 0
-    return Due(keyed.where("__due"), {**counts, "gone": gone}, version)
+    gone = count_gone(scored, keyed, keys) if leaving and scored is not None else 0
+    return Due(keyed.where("__due"), {**counts, "gone": gone}, version, held)
+
+
+def count_gone(scored: DataFrame, keyed: DataFrame, keys: Sequence[str]) -> int:
+    """Return how many rows of the target have a key that the source has no more; those that are marked so already do not count."""
+    there = scored.where(F.col(DELETED_AT).isNull()) if DELETED_AT in scored.columns else scored
+    return there.join(keyed, list(keys), "left_anti").count()
 
 
 def read_counts(asked: DataFrame) -> Mapping[str, int]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sparkcoil.config import RowsConfig
+from sparkcoil.sections import RowsConfig
 
 
 def broken(budget: RowsConfig, failures: Sequence[Mapping[str, Any]], *, scored: int, total: int) -> str | None:

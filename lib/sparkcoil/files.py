@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, StringType, StructType
 
 from sparkcoil import roots
-from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError, first_line
 from sparkcoil.recordings import MAX_CELL_BYTES
+from sparkcoil.sections import SourceConfig
 
 # By the contract's names of inputs: those that hold a file, or name one.
 MEDIA = ("audio",)

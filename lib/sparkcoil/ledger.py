@@ -18,6 +18,10 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
+# When a row's key left the source, NULL while it is there: the last column, where `target.deletes` is `mark`.
+DELETED_AT = "deleted_at"
+
+
 def ddl(prediction: str) -> str:
     """Return the DDL of the ledger's columns for a task whose prediction has the fields of a DDL string."""
     fields = ", ".join(colon_separated(prediction))

@@ -8,10 +8,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkcoil import chunks, due, files, rows, source, udf
-from sparkcoil.config import BatchingConfig, ModelConfig
 from sparkcoil.errors import ConfigError
 from sparkcoil.problems import input_problems, said
 from sparkcoil.roots import declared
+from sparkcoil.sections import BatchingConfig, ModelConfig
 from sparkcoil.selection import Selection, select
 from sparkcoil.tasks import Task
 

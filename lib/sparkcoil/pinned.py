@@ -1,11 +1,12 @@
 """What a run has fixed before its first row: the model, the source and the target, checked against each other."""
 
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, files, receipt, rows, sink, source
+from sparkcoil import answers, constraints, files, gates, receipt, rows, sink, source, staging
 from sparkcoil.config import RunConfig
 from sparkcoil.errors import ConfigError, TargetError
 from sparkcoil.selection import Selection, select
@@ -15,7 +16,10 @@ from sparkcoil.source import PinnedSource
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has fixed before its first row; nothing of it changes while the run goes on."""
+    """What a run has fixed before its first row; nothing of it changes while the run goes on.
+
+    `select` makes rows to be scored of rows of the source, `rows` are those of all of them that may be due.
+    """
 
     id: str
     config: RunConfig
@@ -23,6 +27,9 @@ class Run:
     source: PinnedSource
     target: Target
     location: str
+    stage: str
+    conditions: Mapping[str, str]
+    select: Callable[[DataFrame], DataFrame]
     rows: DataFrame
     roots: tuple[str, ...]
     mark: str | None
@@ -44,15 +51,21 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     location = sink.location(spark, target, found)
     if found and pinned.detail and found.location == pinned.detail.location:
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
-    if config.target.deletes == "remove" and (pinned.detail is None or source.moves(config.source, pinned.version)):
-        raise TargetError(f"target.deletes: remove asks for a source that is a Delta table, read as it stands; found {pinned.name}")
+    deletes = config.target.deletes
+    if deletes != "keep" and (pinned.detail is None or source.moves(config.source, pinned.version)):
+        raise TargetError(f"target.deletes: {deletes} asks for a source that is a Delta table, read as it stands; found {pinned.name}")
+    gates.check(spark, target.schema, config.target.gates)
     answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
     crossing = files.crossing(spark, config.source, pinned.frame, inputs, types)
     frame = pinned.frame if among is None else rows.filter_due(pinned.frame, among, keys)
-    selected = rows.select_rows(frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
+
+    def selecting(frame: DataFrame) -> DataFrame:
+        return rows.select_rows(frame, keys, keep, **vars(crossing), salt=selection.fingerprint)
+
     how, digest = selection.fingerprint, selection.logged.digest
     everything = among is None  # what is scored of some keys says nothing of the rest
-    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes) if everything else None
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, selected, roots, mark)
+    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=deletes) if everything else None
+    stage, conditions = staging.place(location, how=how, digest=digest), constraints.conditions(found) if found else {}
+    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, stage, conditions, selecting, selecting(frame), roots, mark)

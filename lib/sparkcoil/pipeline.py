@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, chunks, due, lease, pinned, receipt, report, rows, sink, source, staging, tracking
+from sparkcoil import answers, changes, chunks, disks, due, lease, pinned, receipt, report, rows, sink, source, staging, tracking
 from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.pinned import Run
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.rows import Retry
+from sparkcoil.tables import Commit
 
 
 def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, among: DataFrame | None = None) -> RunReport:
@@ -24,42 +25,65 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
     clock = Clock()
     with clock.stage("prepare"):
         this = pinned.prepared(spark, config, among=among)
-    with lease.held(spark, this.location, this.id) as alone:
+    with disks.named(spark, this.location), lease.held(spark, this.location, this.id) as held:
         with clock.stage("plan"):
-            if alone:
-                staging.clear(spark, this.location)  # a killed run leaves its stage behind
-            todo = find_due(spark, this, retry_failed=retry_failed)
+            staging.clear(spark, this.location, but=this.stage)  # a killed run leaves its stage behind, which is of use to the same run
+            this, todo = find_due(spark, this, retry_failed=retry_failed)
             sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
         progress = Progress(todo.counts["due"], config.rows, version=todo.version)
         if progress.total:
-            chunks.score_due(spark, this, todo, progress, clock=clock, alone=alone)
-        chunks.remove_gone(spark, this, todo, progress, clock)
+            chunks.score_due(spark, this, todo, progress, clock=clock, lease=held)
+        chunks.leave(spark, this, todo, progress, clock=clock, lease=held)
         write_answers(spark, this, progress, clock)
+        if not progress.exceeded:
+            staging.clear(spark, this.location)
         finished = finish(this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(progress.exceeded, finished)
     return finished
 
 
-def find_due(spark: SparkSession, this: Run, *, retry_failed: Retry) -> Due:
-    """Return what is due, held against the target as it is now; with its last run's receipt no row is looked at."""
+def find_due(spark: SparkSession, this: Run, *, retry_failed: Retry) -> tuple[Run, Due]:
+    """Return what is due, held against the target as it is now, and the run over the rows that were looked at.
+
+    With its last run's receipt these are none, or where the source says what has changed since, no others.
+    """
     commit = sink.newest(spark, this.target)
-    known = None if retry_failed else receipt.counts_of(commit, this.mark)
-    if known is not None and commit is not None:
-        return Due(None, known, commit.version)
-    scored = None if commit is None else sink.read(spark, this.target, commit.version)
-    keys, digest = this.config.source.keys, this.selection.logged.digest
-    at, removes = commit.version if commit else 0, this.config.target.deletes == "remove"
-    return due.find(this.rows, scored, keys, model_digest=digest, retry_failed=retry_failed, version=at, removes=removes)
+    told = None if retry_failed else receipt.of(commit, this.mark)
+    if commit is None or told is None:
+        return this, looked_at(spark, this, commit, retry_failed=retry_failed)
+    if told.source == this.source.version:
+        return this, Due(None, told.counts or {}, commit.version)
+    scored = sink.read(spark, this.target, commit.version)
+    found = changes.since(spark, this.config.source, this.source, told, scored) if this.config.target.deletes == "keep" else None
+    if found is None:
+        return this, looked_at(spark, this, commit, retry_failed=False)
+    narrowed = replace(this, rows=this.select(found.rows))
+    todo = looked_at(spark, narrowed, commit, retry_failed=False)
+    return narrowed, replace(todo, counts={**todo.counts, "source": found.total, "keys": found.total})
+
+
+def looked_at(spark: SparkSession, this: Run, commit: Commit | None, *, retry_failed: Retry) -> Due:
+    """Return what is due of the run's rows, each held against the target."""
+    return due.find(
+        this.rows,
+        None if commit is None else sink.read(spark, this.target, commit.version),
+        this.config.source.keys,
+        model_digest=this.selection.logged.digest,
+        retry_failed=retry_failed,
+        version=commit.version if commit else 0,
+        leaving=this.config.target.deletes != "keep",
+        staged=staging.left_over(spark, this.stage, this.target.schema),
+    )
 
 
 def fixed(spark: SparkSession, this: Run, todo: Due, *, retry_failed: Retry) -> tuple[Run, Due]:
     """Return the run over a copy of its due rows, and what is due of them: each chunk reads the source anew, which may have changed."""
     due_rows = this.rows if todo.keyed is None or todo.everything else rows.filter_due(this.rows, todo.keyed, this.config.source.keys)
-    copied = replace(this, rows=staging.write_rows(due_rows, this.location, run_id=this.id))
-    found = find_due(spark, copied, retry_failed=retry_failed)
+    copied = replace(this, rows=staging.write_rows(due_rows, this.stage, run_id=this.id))
+    found = looked_at(spark, copied, sink.newest(spark, this.target), retry_failed=retry_failed)
     counts = {**found.counts, **{name: todo.counts[name] for name in ("source", "keys") if not todo.everything}}
     return copied, replace(found, counts=counts)
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkcoil import source
-from sparkcoil.config import SourceConfig
+from sparkcoil.sections import SourceConfig
 from sparkcoil.source import PinnedSource
 from sparkcoil.tables import Commit
 
@@ -24,15 +24,16 @@ SETTINGS = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.c
 
 @dataclass(frozen=True)
 class Receipt:
-    """A commit of a run: the last one of a complete run has the `mark` of all that it scored, and the version it made.
+    """A commit of a run: the last one of a complete run has the `mark` of how it scored which version of its source.
 
-    Where anyone else has changed the target meanwhile, the commit has another version, and says nothing of what is due.
+    `version` is the one that it made: where anyone else has changed the target meanwhile, the commit has another, and says nothing.
     """
 
     run_id: str
     mark: str | None = None
     version: int | None = None
     counts: Mapping[str, int] | None = None
+    source: int | None = None
 
     @property
     def note(self) -> str:
@@ -41,7 +42,7 @@ class Receipt:
 
 
 def mark_of(spark: SparkSession, config: SourceConfig, pinned: PinnedSource, *, how: str, digest: str, deletes: str) -> str | None:
-    """Return a digest of all that decides what is due: the source's rows, and how and by what they are scored.
+    """Return a digest of all that, with the source's version, decides what is due: which rows, and how and by what they are scored.
 
     None where the same version of the source may give other rows the next time: it has no versions, or is not read as it stands.
     """
@@ -51,7 +52,7 @@ def mark_of(spark: SparkSession, config: SourceConfig, pinned: PinnedSource, *, 
         return None
     asked = config.model_dump(mode="json", include={"columns", "keys", "where", "roots", "options"})
     session = [spark.conf.get(name, None) for name in SETTINGS]
-    decisive = [pinned.detail.id, pinned.version, asked, deletes, session, how, digest]
+    decisive = [pinned.detail.id, asked, deletes, session, how, digest]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -60,17 +61,17 @@ def is_stable(expression: str) -> bool:
     return all(hasattr(F, name.lower()) or name.upper() in {"CAST", "IN", "AND", "OR", "NOT"} for name in CALL.findall(expression))
 
 
-def counts_of(commit: Commit | None, mark: str | None) -> Mapping[str, int] | None:
-    """Return what was counted by the run that has scored all that the mark stands for, None where rows have to be looked at."""
+def of(commit: Commit | None, mark: str | None) -> Receipt | None:
+    """Return the receipt of the run that scored all of a version of its source in the way of the mark, None where there is none."""
     if commit is None or mark is None or commit.note is None:
         return None
     try:
         found = Receipt(**json.loads(commit.note)["sparkcoil"])
     except (ValueError, KeyError, TypeError):
         return None
-    return found.counts if found.mark == mark and found.version == commit.changed else None
+    return found if found.mark == mark and found.version == commit.changed and found.counts else None
 
 
-def complete(run_id: str, mark: str | None, version: int, counts: Mapping[str, int]) -> Receipt:
-    """Return the receipt of a run's last commit, which makes this version of the target; with it, nothing is due."""
-    return Receipt(run_id, mark, version, {**dict.fromkeys(counts, 0), "source": counts["source"], "keys": counts["keys"]})
+def complete(run_id: str, mark: str | None, version: int, counts: Mapping[str, int], source: int | None) -> Receipt:
+    """Return the receipt of a run's last commit, which makes this version of the target; with it, nothing is due of the source's."""
+    return Receipt(run_id, mark, version, {**dict.fromkeys(counts, 0), "source": counts["source"], "keys": counts["keys"]}, source)

@@ -9,8 +9,8 @@ from time import perf_counter
 from typing import Any, Literal
 
 from sparkcoil import error_budget
-from sparkcoil.config import RowsConfig
 from sparkcoil.errors import BudgetExceeded
+from sparkcoil.sections import RowsConfig
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
 
@@ -52,12 +52,16 @@ class Cleared:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a staged chunk came to: failures by stage and code, what its windows noted, its rows, and how many of them were copied."""
+    """What a staged chunk came to: failures by stage and code, what its windows noted, its rows, and how many of them were copied.
+
+    Those that the target has refused, even as failed ones, are among the failures and not among the rows.
+    """
 
     failures: Sequence[Mapping[str, Any]]
     windows: Sequence[Mapping[str, Any]]
     rows: int
     copied: int
+    refused: int
 
 
 @dataclass
@@ -71,31 +75,34 @@ class Progress:
     budget: RowsConfig = field(default_factory=RowsConfig)
     scored: int = 0
     copied: int = 0
-    removed: int = 0
+    gone: int = 0
+    refused: int = 0
     commits: int = 0
     version: int = 0
     published: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
+    shut: str | None = None
 
     def add(self, staged: Measured) -> None:
         """Add what a staged chunk came to."""
-        self.scored += staged.rows
+        self.scored += staged.rows + staged.refused
+        self.refused += staged.refused
         self.copied += staged.copied
         self.failures.extend(map(dict, staged.failures))
         self.windows.extend(map(dict, staged.windows))
 
     def publish(self, staged: Measured, version: int) -> None:
         """Note that a staged chunk is in the target, which has this version since."""
-        failed = sum(each["rows"] for each in staged.failures)
+        failed = sum(each["rows"] for each in staged.failures) - staged.refused
         self.published.update(ok=staged.rows - failed, failed=failed)
         self.version = version
 
     @property
     def exceeded(self) -> str | None:
-        """What of the error budget is exceeded, in words, None where nothing is."""
-        return error_budget.broken(self.budget, self.failures, scored=self.scored, total=self.total)
+        """What of the error budget is exceeded, or which gate is shut, in words, None where nothing is."""
+        return self.shut or error_budget.broken(self.budget, self.failures, scored=self.scored, total=self.total)
 
 
 @dataclass
@@ -125,7 +132,7 @@ def finished(described: Mapping[str, Any], planned: Mapping[str, int], progress:
     counts = {
         **{name: count for name, count in planned.items() if name not in ("held", "gone")},
         "copied": progress.copied,
-        "removed": progress.removed,
+        "removed": progress.gone,
         "ok": progress.published["ok"],
         "failed": progress.published["failed"],
     }

@@ -68,15 +68,19 @@ def select_keyed(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
     return keyed.withColumn("__null", null).withColumn("__conflict", F.col("input_hash") != F.col("__other_hash")).drop("__other_hash")
 
 
-def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: Retry) -> DataFrame:
-    """Add `__due` (new, changed, by another model, or failed and to be retried), `__known`, `__attempts` and, of due rows, `__held`.
+def with_due(
+    keyed: DataFrame, scored: DataFrame | None, held: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: Retry
+) -> DataFrame:
+    """Add `__due` (new, changed, by another model, failed and to be retried, or back), `__known`, `__attempts` and, of due rows, `__held`.
 
     A key is known that the target has; a row is held whose inputs the same model has scored before in the same way, under any key.
     """
-    if scored is None:
+    if scored is None or held is None:
         return keyed.withColumns({"__due": F.lit(True), "__known": F.lit(False), "__attempts": F.lit(1), "__held": F.lit(False)})
+    left = F.col(ledger.DELETED_AT).isNotNull() if ledger.DELETED_AT in scored.columns else F.lit(False)
     before = scored.select(
         *quoted(keys),
+        left.alias("__left"),
         F.col("input_hash").alias("__hash"),
         F.col("model_digest").alias("__digest"),
         (F.col("status") == "failed").alias("__failed"),
@@ -90,18 +94,18 @@ def with_due(keyed: DataFrame, scored: DataFrame | None, keys: Sequence[str], *,
     judged = joined.withColumns(
         {
             "__known": F.col("__hash").isNotNull(),
-            "__due": ~same | again,
+            "__due": ~same | again | F.coalesce("__left", F.lit(False)),
             "__attempts": F.when(again, F.coalesce(F.col("__tried"), F.lit(1)) + 1).otherwise(F.lit(1)),
         }
-    ).drop("__hash", "__digest", "__failed", "__tried", "__code")
-    held = filter_ok(scored, model_digest).select(F.col("input_hash").alias("__hash")).distinct()
-    with_held = judged.join(held, F.col("__due") & (F.col("__hash") == F.col("input_hash")), "left")
+    ).drop("__hash", "__digest", "__failed", "__tried", "__code", "__left")
+    hashes = held.select(F.col("input_hash").alias("__hash")).distinct()
+    with_held = judged.join(hashes, F.col("__due") & (F.col("__hash") == F.col("input_hash")), "left")
     return with_held.withColumn("__held", F.col("__hash").isNotNull()).drop("__hash")
 
 
-def filter_ok(scored: DataFrame, model_digest: str) -> DataFrame:
-    """Keep the rows of a prediction table that one model has scored."""
-    return scored.where((F.col("model_digest") == model_digest) & (F.col("status") == "ok"))
+def select_known(scored: DataFrame, model_digest: str) -> DataFrame:
+    """Keep the rows of a prediction table that one model has scored, and of their columns what is copied, with the hash to find it by."""
+    return scored.where((F.col("model_digest") == model_digest) & (F.col("status") == "ok")).select("input_hash", *KNOWN)
 
 
 def filter_due(rows: DataFrame, due: DataFrame, keys: Sequence[str]) -> DataFrame:

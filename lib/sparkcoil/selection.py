@@ -9,10 +9,10 @@ from typing import Any
 from sparkcoil import assembly, fitness, gate, models, options, tasks
 from sparkcoil.agreement import check_call, check_inputs
 from sparkcoil.artifact import LoggedModel
-from sparkcoil.config import ModelConfig
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, ModelError
 from sparkcoil.options import Effective
+from sparkcoil.sections import ModelConfig
 from sparkcoil.tasks import Task
 
 

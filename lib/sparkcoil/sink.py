@@ -11,13 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType, TimestampType
 
-from sparkcoil import ledger, tables
-from sparkcoil.config import TargetConfig
+from sparkcoil import drift, ledger, tables
 from sparkcoil.errors import SparkcoilError, TargetError, first_line
 from sparkcoil.rows import quote
+from sparkcoil.sections import TargetConfig
 from sparkcoil.tables import Commit, Detail, file_system, has_files
 from sparkcoil.tasks import Task
 
@@ -31,7 +32,7 @@ MODEL_PROPERTY = "sparkcoil.model"
 
 @dataclass(frozen=True)
 class Target:
-    """The prediction table by its name or path, with the columns that it has or will have."""
+    """The prediction table by its name or path, with the columns that it has or will have; those that it `may_lack` are added."""
 
     table: str | None
     path: str | None
@@ -40,6 +41,7 @@ class Target:
     schema: StructType
     task: str
     notes: Mapping[str, str] = field(default_factory=dict)
+    may_lack: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -50,8 +52,10 @@ class Target:
 def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task, notes: Mapping[str, str] | None = None) -> Target:
     """Return the target as the contract has it; notes of the model become properties of the table when it is created."""
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
-    schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)))
-    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {})
+    marked = [StructField(ledger.DELETED_AT, TimestampType())] if target.deletes == "mark" else []
+    schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)) + marked)
+    may_lack = (*target.keep, ledger.DELETED_AT) if target.add_columns else ()
+    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {}, may_lack)
 
 
 def ddl_fields(ddl: str) -> list[StructField]:
@@ -82,30 +86,18 @@ def check(spark: SparkSession, target: Target) -> Detail | None:
         return None
     table = opened(spark, target)
     detail = tables.detail(table)
-    found = {field.name: field.dataType.simpleString() for field in table.toDF().schema}
-    wanted = {field.name: field.dataType.simpleString() for field in target.schema}
-    problems = [*key_problems(detail, target)]
-    problems += [
-        f"column {name}: expected {wanted.get(name, 'no such column')}, found {found.get(name, 'no such column')}"
-        for name in {**wanted, **found}
-        if wanted.get(name) != found.get(name)
-    ]
+    problems = [*drift.key_problems(detail.properties.get(KEYS_PROPERTY), target.keys)]
+    problems += drift.problems(detail.schema, target.schema, may_lack=target.may_lack)
     if problems:
         raise TargetError("\n  - ".join([f"target: {target.name} is not this run's; score into a new one, or ALTER TABLE it", *problems]))
     return detail
 
 
-def key_problems(detail: Detail, target: Target) -> Iterator[str]:
-    """Yield a sentence if the table was made with other key columns; one that does not say which it was made with passes."""
-    recorded = detail.properties.get(KEYS_PROPERTY)
-    if recorded and set(json.loads(recorded)) != set(target.keys):
-        asked, made = ", ".join(target.keys), ", ".join(json.loads(recorded))
-        yield f"keys: expected {asked}, found {made}, by which its rows were scored; go back to those keys, or score into a new target"
-
-
 def create(spark: SparkSession, target: Target) -> None:
-    """Create the prediction table, empty, if it is not there."""
+    """Create the prediction table, empty, if it is not there; add to it what it may lack."""
     if exists(spark, target):
+        if target.may_lack and (lacks := drift.missing(opened(spark, target).toDF().schema, target.schema)):
+            append(spark.createDataFrame([], lacks), target, {"mergeSchema": "true"})
         return
     builder = DeltaTable.createIfNotExists(spark).addColumns(target.schema)
     builder = builder.tableName(target.table) if target.table else builder.location(location(spark, target, None))
@@ -136,9 +128,15 @@ def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction
     """Put staged rows into the target by one commit that carries the note; Delta skips it if this transaction has been committed."""
     if replaces:
         with carrying(spark, transaction, note):
-            merging(spark, target, rows).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+            # Each column by its name: "all" would ask the rows for those that Delta fills by itself.
+            values: dict[str, str | Column] = {quote(name): F.col(f"s.{quote(name)}") for name in target.schema.names}
+            merging(spark, target, rows).whenMatchedUpdate(set=values).whenNotMatchedInsert(values=values).execute()
         return
-    options = {"txnAppId": transaction, "txnVersion": "1", "userMetadata": note}
+    append(rows, target, {"txnAppId": transaction, "txnVersion": "1", "userMetadata": note})
+
+
+def append(rows: DataFrame, target: Target, options: Mapping[str, str]) -> None:
+    """Append rows to the target by one commit."""
     writer = rows.write.format("delta").mode("append").options(**options)
     if target.table:
         writer.saveAsTable(target.table)
@@ -146,10 +144,16 @@ def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction
         writer.save(str(target.path))
 
 
-def remove_others(spark: SparkSession, target: Target, keys: DataFrame, *, transaction: str, note: str) -> None:
-    """Remove all rows of the target but those with the keys, by one commit that carries the note."""
+def leave(spark: SparkSession, target: Target, keys: DataFrame, *, transaction: str, note: str) -> None:
+    """Remove all rows of the target but those with the keys, or mark them where it has a column for it, by one commit with the note."""
+    merge = merging(spark, target, keys)
+    if ledger.DELETED_AT in target.schema.names:
+        marked: dict[str, str | Column] = {ledger.DELETED_AT: "current_timestamp()"}
+        merge = merge.whenNotMatchedBySourceUpdate(f"t.{ledger.DELETED_AT} IS NULL", marked)
+    else:
+        merge = merge.whenNotMatchedBySourceDelete()
     with carrying(spark, transaction, note):
-        merging(spark, target, keys).whenNotMatchedBySourceDelete().execute()
+        merge.execute()
 
 
 def merging(spark: SparkSession, target: Target, rows: DataFrame) -> DeltaMergeBuilder:

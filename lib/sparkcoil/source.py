@@ -12,9 +12,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
 from sparkcoil import batchfile, tables
-from sparkcoil.config import SourceConfig
 from sparkcoil.errors import SourceError, did_you_mean, first_line
 from sparkcoil.rows import quote
+from sparkcoil.sections import SourceConfig
 from sparkcoil.tables import Detail
 from sparkcoil.tasks import Task, wired
 

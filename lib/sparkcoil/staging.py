@@ -1,5 +1,10 @@
-"""The stage: what a run has scored, or will, in files beside its target, where Delta's readers, OPTIMIZE and VACUUM do not look."""
+"""The stage: what a run has scored, or will, in files beside its target, where Delta's readers, OPTIMIZE and VACUUM do not look.
 
+A stage is for one model and one way of scoring; its runs have a folder each, and in it one for each chunk. What a run leaves that does
+not end is copied by the next one, in place of being scored again.
+"""
+
+import hashlib
 import json
 from collections.abc import Sequence
 
@@ -7,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
+from sparkcoil.constraints import REFUSED
 from sparkcoil.report import Measured
 from sparkcoil.rows import COPIED, STATS, quoted
 from sparkcoil.tables import file_system
@@ -14,15 +20,37 @@ from sparkcoil.tables import file_system
 STAGE = "_sparkcoil"
 
 
-def write_chunk(frame: DataFrame, location: str, schema: StructType, *, run_id: str, chunk: int) -> DataFrame:
-    """Write a chunk's scored rows beside the target and return them as read back."""
+def place(location: str, *, how: str, digest: str) -> str:
+    """Return the folder of the stage for a model and a way of scoring."""
+    return f"{location}/{STAGE}/{hashlib.sha256(f'{how} {digest}'.encode()).hexdigest()[:16]}"
+
+
+def schema_of(target: StructType) -> StructType:
+    """Return the columns of a staged chunk; none is NOT NULL, since some rows may turn out to break that."""
     own = [StructField(STATS, StringType()), StructField(COPIED, BooleanType())]
-    return written(frame, f"{location}/{STAGE}/{run_id}/{chunk}", StructType([*schema, *own]))
+    return StructType([*(StructField(field.name, field.dataType) for field in target), *own])
 
 
-def write_rows(rows: DataFrame, location: str, *, run_id: str) -> DataFrame:
+def write_chunk(frame: DataFrame, stage: str, schema: StructType, *, run_id: str, chunk: int) -> DataFrame:
+    """Write a chunk's scored rows beside the target and return them as read back."""
+    return written(frame, f"{stage}/{run_id}/{chunk}", schema_of(schema))
+
+
+def write_rows(rows: DataFrame, stage: str, *, run_id: str) -> DataFrame:
     """Write the rows to be scored beside the target and return them as read back: a query may give others the next time."""
-    return written(rows, f"{location}/{STAGE}/{run_id}/rows", rows.schema)
+    return written(rows, f"{stage}/{run_id}/rows", rows.schema)
+
+
+def read_run(spark: SparkSession, stage: str, schema: StructType, *, run_id: str) -> DataFrame:
+    """Return all chunks that a run has staged."""
+    return spark.read.schema(schema_of(schema)).parquet(f"{stage}/{run_id}/[0-9]*")
+
+
+def left_over(spark: SparkSession, stage: str, schema: StructType) -> DataFrame | None:
+    """Return the chunks that runs before have staged to their end, and not removed, None where there are none."""
+    system, done = file_system(spark, f"{stage}/*/[0-9]*/_SUCCESS")
+    chunks = [each.getPath().getParent().toString() for each in system.globStatus(done) or ()]
+    return spark.read.schema(schema_of(schema)).parquet(*chunks) if chunks else None
 
 
 def written(frame: DataFrame, path: str, schema: StructType) -> DataFrame:
@@ -37,7 +65,8 @@ def measure(staged: DataFrame, keys: Sequence[str]) -> Measured:
     example = F.min(F.to_json(F.struct(*quoted(keys)))).alias("example")
     failures = failed.agg(F.count("*").alias("rows"), example).withColumn("of", F.lit("failures"))
     notes = staged.where(F.col(STATS).isNotNull()).select(F.col(STATS).alias("example"), F.lit("windows").alias("of"))
-    counted = staged.groupBy(F.when(F.col(COPIED), "copied").otherwise("scored").alias("of")).agg(F.count("*").alias("rows"))
+    kind = F.when(F.col(REFUSED), "refused").when(F.col(COPIED), "copied").otherwise("scored")
+    counted = staged.groupBy(kind.alias("of")).agg(F.count("*").alias("rows"))
     parts = failures.unionByName(notes, allowMissingColumns=True).unionByName(counted, allowMissingColumns=True)
     found = [row.asDict() for row in parts.collect()]
     return Measured(
@@ -45,14 +74,17 @@ def measure(staged: DataFrame, keys: Sequence[str]) -> Measured:
         windows=[json.loads(each["example"]) for each in found if each["of"] == "windows"],
         rows=sum(each["rows"] for each in found if each["of"] in ("scored", "copied")),
         copied=sum(each["rows"] for each in found if each["of"] == "copied"),
+        refused=sum(each["rows"] for each in found if each["of"] == "refused"),
     )
 
 
-def clear(spark: SparkSession, location: str, run_id: str | None = None) -> None:
-    """Remove what a run has staged; without its id, what any run has, which only the holder of the lease may do."""
-    folder = f"{location}/{STAGE}"
-    system, path = file_system(spark, folder)
-    if run_id is not None:
-        system.delete(file_system(spark, f"{folder}/{run_id}")[1], True)
-    if system.exists(path) and (run_id is None or not system.listStatus(path)):
-        system.delete(path, True)
+def clear(spark: SparkSession, location: str, *, but: str | None = None) -> None:
+    """Remove all stages of a target but one, which only the holder of its lease may do."""
+    system, stages = file_system(spark, f"{location}/{STAGE}")
+    if but is None:
+        system.delete(stages, True)
+        return
+    kept = file_system(spark, but)[1].getName()
+    for each in system.listStatus(stages) if system.exists(stages) else ():
+        if each.getPath().getName() != kept:
+            system.delete(each.getPath(), True)

@@ -1,5 +1,6 @@
 """What Delta tables and Hadoop's file systems say of themselves: a table's identity, place and newest commit, a folder's files."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 # Commits that leave the rows of a table as they are.
 UPKEEP = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END"})
@@ -17,11 +19,12 @@ WRITTEN = (("numOutputRows",), ("numTargetRowsInserted", "numTargetRowsUpdated",
 
 @dataclass(frozen=True)
 class Detail:
-    """A table's identity, which a table that is made anew under its name does not share, where it lies, and its properties."""
+    """A table's identity, which a table that is made anew under its name does not share, where it lies, and what it is made of."""
 
     id: str
     location: str
     properties: Mapping[str, str]
+    schema: StructType
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,12 @@ class Commit:
 
 
 def detail(table: DeltaTable) -> Detail:
-    """Return what a table is."""
+    """Return what a table is; its schema has all that Delta notes of a column, which a DataFrame's has not."""
     found = table.detail().select("id", "location", "properties").head()
     assert found is not None
-    return Detail(str(found["id"]), str(found["location"]), dict(found["properties"]))
+    snapshot: Any = table._jdt.deltaLog().unsafeVolatileSnapshot()
+    schema = StructType.fromJson(json.loads(snapshot.schema().json()))
+    return Detail(str(found["id"]), str(found["location"]), dict(found["properties"]), schema)
 
 
 def newest(table: DeltaTable) -> Commit:

@@ -15,9 +15,9 @@ from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
 from sparkcoil import files, ledger, models, preflight, weights
-from sparkcoil.config import BatchingConfig
 from sparkcoil.report import Cleared
 from sparkcoil.scorer import Spec
+from sparkcoil.sections import BatchingConfig
 from sparkcoil.selection import Selection
 from sparkcoil.tasks import Task, wired
 

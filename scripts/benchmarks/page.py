@@ -24,7 +24,8 @@ Made by `./scripts/benchmark engine`, `./scripts/benchmark spark` and `./scripts
   float32 with one thread for each worker, but for what is marked otherwise; `fastest` is bfloat16 here.
 - Outputs are held against the native pipeline's at batch size 1 before anything is timed, and a workload whose outputs disagree is not:
   scores and embeddings may be 1e-4 apart in float32 and 5e-3 in a shorter format, texts must be equal. What models with random weights
-  generate hangs on near ties, so that native texts differ between batch sizes: as many of ours may differ as of those from each other.
+  generate hangs on near ties, so that native texts differ between batch sizes: as many of ours may differ as of those from each other,
+  and two standard errors of that share.
   On Spark, labels are held against ours, rows aside whose two best scores are nearer than twice the tolerance.
 - The *bare loop* is PyTorch alone: inputs are in memory as tensors, sorted and cut into batches of the best of four sizes, and nothing is
   made of the outputs. **R** is its seconds over ours: 1 would be nothing lost. It computes equal rows each, and has no beginnings of

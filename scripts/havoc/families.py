@@ -31,10 +31,13 @@ class Asked:
     row_seconds: float
     chance: random.Random
 
-    def scene(self, batching: Mapping[str, Any], *, spark: Mapping[str, str] = {}, slow: bool = True, name: str = "first") -> Scene:
-        """Return the scene of a family, with more settings of Spark's where it needs some."""
+    def scene(
+        self, batching: Mapping[str, Any], *, spark: Mapping[str, str] = {}, slow: bool = True, name: str = "first", **sections: Any
+    ) -> Scene:
+        """Return the scene of a family, with more settings of Spark's, and more of the run file, where it needs some."""
         seconds = self.row_seconds if slow else 0.0
-        return scene.made(self.folder, self.rows, {**self.spark, **spark}, batching=batching, row_seconds=seconds, name=name)
+        settings = {**self.spark, **spark}
+        return scene.made(self.folder, self.rows, settings, batching=batching, row_seconds=seconds, name=name, **sections)
 
 
 @dataclass(frozen=True)

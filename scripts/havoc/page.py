@@ -10,6 +10,10 @@ FAMILIES = {
     "workers": "a random Python worker of the executors is killed, again and again during one job, which ends by itself",
     "executors": "a random executor is killed, JVM and all, again and again during one job, which ends by itself",
     "drivers": "the driver is killed at random times, one in five as it starts, one in three without its JVM; the same command follows",
+    "points": "the driver and its JVM are killed before, within and after each step of stage and publish, with `publish: chunk` and `end`; "
+    "one rerun follows",
+    "committers": "eight processes commit 25 times each to one table, each commit under the lease",
+    "streams": "the driver of a stream is killed while rows arrive; at the end its checkpoint is deleted, and it computes nothing again",
     "twice": "the same job is started twice at once on a new target: one works, the other exits 5 or finds nothing due",
     "rerun": "a finished run is run again: the model is not called, and nothing is committed",
     "controls": "finished targets are spoiled on purpose, and the oracle has to see it",

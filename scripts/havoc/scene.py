@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ class Scene:
     rows: int
     hashes: pd.Series
     conf: Path
+    parts: int = 1
 
     @property
     def target(self) -> Path:
@@ -51,6 +52,16 @@ class Scene:
         known = set(self.hashes)
         return sum(times for each, times in testing.times_computed(self.place / "log").items() if each in known)
 
+    def arrive(self, part: int) -> None:
+        """Append a part of the rows to the source, unless it is there."""
+        arrived = self.folder / f"part{part}"
+        if not arrived.exists():
+            ids = range(part, self.rows, self.parts)
+            write_deltalake(
+                str(self.folder / "in"), pa.table({"id": pa.array(ids, pa.int64()), "body": [*map(text_of, ids)]}), mode="append"
+            )
+            arrived.touch()
+
     def verdict(self) -> oracle.Verdict:
         """Return what is wrong with the target."""
         return oracle.verdict(self.target, self.hashes)
@@ -63,26 +74,38 @@ def text_of(number: int) -> str:
 
 
 def made(
-    folder: Path, rows: int, spark: Mapping[str, str], *, batching: Mapping[str, Any], row_seconds: float = 0.0, name: str = "first"
+    folder: Path,
+    rows: int,
+    spark: Mapping[str, str],
+    *,
+    batching: Mapping[str, Any],
+    row_seconds: float = 0.0,
+    name: str = "first",
+    parts: int = 1,
+    target: Mapping[str, Any] = {},
+    **sections: Any,
 ) -> Scene:
-    """Return a scene in a folder, whose table and model are made where they are not there yet."""
+    """Return a scene in a folder, whose table and model are made where they are not there yet.
+
+    With several `parts` the table has the first of them, and the others arrive when they are told to.
+    """
     place = folder / name
     place.mkdir(parents=True)
-    texts = [text_of(i) for i in range(rows)]
+    made_here = Scene(folder, place, rows, oracle.hashes_of([text_of(i) for i in range(rows)]), place / "run.yaml", parts)
     if not (folder / "in").exists():
-        ids = pa.array(range(rows), pa.int64())
-        write_deltalake(str(folder / "in"), pa.table({"id": ids, "body": texts}))
+        made_here.arrive(0)
         testing.write_echo_model(folder / "echo")
-    sections = {
+    whole = {
         "name": "chaos",
         "model": {"uri": str(folder / "echo"), "options": {"row_seconds": row_seconds, "log": str(place / "log")}},
         "source": {"path": str(folder / "in"), "keys": ["id"], "columns": {"text": "body"}},
-        "target": {"path": str(place / "out")},
+        "target": {"path": str(place / "out"), **target},
         "batching": dict(batching),
         "spark": dict(spark),
+        **sections,
     }
-    (place / "run.yaml").write_text(json.dumps(sections))
-    return Scene(folder, place, rows, oracle.hashes_of(texts), place / "run.yaml")
+    (place / "run.yaml").write_text(json.dumps(whole))
+    return made_here
 
 
 @dataclass(frozen=True)
@@ -126,14 +149,14 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(scene: Scene) -> Iterator[Job]:
-    """Start the scene's job for the block, after which its driver does not run."""
+def running(scene: Scene, command: Sequence[str] = ()) -> Iterator[Job]:
+    """Start the scene's job, or another command, for the block, after which its driver does not run."""
     number = len(list(scene.place.glob("*.out")))
     out, err = scene.place / f"{number}.out", scene.place / f"{number}.err"
     environment = {**os.environ, **surroundings(scene.folder)}
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
-            jobs.command(scene.conf), cwd=scene.folder, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
+            command or jobs.command(scene.conf), cwd=scene.folder, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
         )
     job = Job(process, out, err)
     try:

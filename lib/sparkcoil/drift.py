@@ -1,0 +1,40 @@
+"""Whether a table that is there can take a run's predictions: the columns it has, held against those it should have."""
+
+import json
+from collections.abc import Collection, Iterator
+
+from pyspark.sql.types import StructType
+
+from sparkcoil.errors import did_you_mean
+
+# What Delta writes of a column that it fills by itself.
+GENERATED = ("delta.generationExpression", "delta.identity.start")
+
+
+def problems(found: StructType, wanted: StructType, *, may_lack: Collection[str] = ()) -> Iterator[str]:
+    """Yield a sentence for each column that is missing, not wanted, or of another type; what Delta fills by itself may be there."""
+    there, asked = (types(schema) for schema in (found, wanted))
+    filled = {field.name for field in found if any(name in field.metadata for name in GENERATED)}
+    for name in {**asked, **there}:
+        if asked.get(name) == there.get(name) or (name not in asked and name in filled) or (name not in there and name in may_lack):
+            continue
+        near = did_you_mean(name, there) if name not in there else ""
+        hint = near if "did you mean" in near else ""
+        yield f"column {name}: expected {asked.get(name, 'no such column')}, found {there.get(name, 'no such column')}{hint}"
+
+
+def key_problems(recorded: str | None, keys: Collection[str]) -> Iterator[str]:
+    """Yield a sentence if a table was made with other key columns; one that does not say which it was made with passes."""
+    if recorded and set(json.loads(recorded)) != set(keys):
+        asked, made = ", ".join(keys), ", ".join(json.loads(recorded))
+        yield f"keys: expected {asked}, found {made}, by which its rows were scored; go back to those keys, or score into a new target"
+
+
+def missing(found: StructType, wanted: StructType) -> StructType:
+    """Return the columns that a table lacks."""
+    return StructType([field for field in wanted if field.name not in types(found)])
+
+
+def types(schema: StructType) -> dict[str, str]:
+    """Return columns by name with their types in words."""
+    return {field.name: field.dataType.simpleString() for field in schema}

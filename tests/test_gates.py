@@ -1,0 +1,120 @@
+"""Publishing at the end of a run: all at once, past the gates, and what was staged before a kill is not scored again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from runs import history, make_table, text_run
+
+from sparkcoil import run, staging
+from sparkcoil.errors import BudgetExceeded, SparkcoilError, TargetError
+from sparkcoil.sections import TargetConfig
+
+TEXTS = [(i, f"text number {i}") for i in range(40)]
+IN_CHUNKS = {"batching": {"chunk_rows": 10}}
+
+
+@contextmanager
+def failing_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> Iterator[None]:
+    """Let the stage fail after some chunks, as a full disk would."""
+    write = staging.write_chunk
+
+    def written(frame: DataFrame, *given: object, chunk: int, **named: object) -> DataFrame:
+        if chunk == chunks:
+            raise OSError("No space left on device")
+        return write(frame, *given, chunk=chunk, **named)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(staging, "write_chunk", written)
+        with pytest.raises(SparkcoilError, match=r"no space left on a device; the run writes to .* for the target"):
+            yield
+
+
+def test_what_is_published_at_the_end_comes_by_one_commit(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "ended", TEXTS)
+    report = run(spark, text_run(text_model, "ended", "-", target={"table": "ended_scored", "publish": "end"}, **IN_CHUNKS))
+    assert (report.rows["ok"], report.rows["unpublished"], spark.table("ended_scored").count()) == (40, 0, 40)
+    assert history(spark, "ended_scored") == 2
+    assert run(spark, text_run(text_model, "ended", "ended_scored")).status == "nothing_due"
+
+
+@pytest.mark.parametrize("publish", ["chunk", "end"])
+def test_what_a_run_has_staged_that_did_not_end_is_not_scored_again(
+    spark: SparkSession, text_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, publish: str
+) -> None:
+    make_table(spark, "halted", TEXTS)
+    target = {"path": str(tmp_path / "scored"), "publish": publish}
+    config = text_run(text_model, "halted", "-", target=target, **IN_CHUNKS)
+    with failing_after(monkeypatch, 2):
+        run(spark, config)
+    there = spark.read.format("delta").load(str(tmp_path / "scored")).count()
+    with failing_after(monkeypatch, 3):
+        run(spark, config)
+    report = run(spark, config)
+    scored = spark.read.format("delta").load(str(tmp_path / "scored"))
+    assert (scored.count(), scored.select("id").distinct().count(), scored.where("status = 'ok'").count()) == (40, 40, 40)
+    assert (there > 0) is (publish == "chunk")
+    assert report.throughput["computed_rows"] < (40 if publish == "end" else 20)
+    assert not (tmp_path / "scored" / "_sparkcoil").exists()
+
+
+def test_what_was_staged_by_other_options_is_removed(
+    spark: SparkSession, text_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_table(spark, "halted_otherwise", TEXTS)
+    target = {"path": str(tmp_path / "scored"), "publish": "end"}
+    with failing_after(monkeypatch, 3):
+        run(spark, text_run(text_model, "halted_otherwise", "-", target=target, **IN_CHUNKS))
+    other = {"uri": text_model, "options": {"top_k": 1}}
+    report = run(spark, text_run("-", "halted_otherwise", "-", model=other, target=target, **IN_CHUNKS))
+    assert (report.rows["copied"], report.throughput["computed_rows"]) == (0, 40)
+
+
+def test_a_gate_that_does_not_hold_publishes_nothing_and_costs_nothing_again(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "gated", TEXTS)
+    target = {"table": "gated_scored", "publish": "end", "gates": ["count(*) > 1", "avg(prediction.score) > 1.0"]}
+    with pytest.raises(BudgetExceeded, match=r"target\.gates\.1: avg\(prediction\.score\) > 1\.0 does not hold") as caught:
+        run(spark, text_run(text_model, "gated", "-", target=target, **IN_CHUNKS))
+    assert (caught.value.report.rows["unpublished"], caught.value.report.exit_code) == (40, 4)
+    assert spark.table("gated_scored").count() == 0
+    opened = {**target, "gates": ["avg(prediction.score) <= 1.0", "count_if(status = 'failed') = 0"]}
+    report = run(spark, text_run(text_model, "gated", "-", target=opened, **IN_CHUNKS))
+    assert (report.rows["ok"], report.rows["copied"], report.throughput) == (40, 40, {})
+
+
+def test_a_gate_that_is_no_condition_is_refused_before_the_first_row(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "misgated", TEXTS[:2])
+    gates = ["avg(prediction.scor) > 1", "avg(prediction.score)", "prediction.score > 0"]
+    target = {"table": "misgated_scored", "publish": "end", "gates": gates}
+    with pytest.raises(TargetError) as caught:
+        run(spark, text_run(text_model, "misgated", "-", target=target))
+    said = str(caught.value)
+    assert all(f"target.gates.{index}" in said for index in range(3)), said
+    assert "expected a condition, found double" in said
+
+
+def test_gates_ask_for_a_publish_at_the_end() -> None:
+    with pytest.raises(ValueError, match="publish: end"):
+        TargetConfig.model_validate({"table": "t", "gates": ["count(*) > 0"]})
+
+
+def test_over_the_budget_what_was_scored_is_kept_for_the_run_that_accepts_it(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "kept", [(i, None if i < 5 else f"text {i}") for i in range(20)])
+    target = {"table": "kept_scored", "publish": "end"}
+    with pytest.raises(BudgetExceeded):
+        run(spark, text_run(text_model, "kept", "-", target=target, rows={"max_failed_share": 0.1}))
+    report = run(spark, text_run(text_model, "kept", "-", target=target, rows={"max_failed_share": 0.5}))
+    assert (report.rows["ok"], report.rows["failed"], report.rows["copied"]) == (15, 5, 15)
+
+
+def test_a_publish_at_the_end_replaces_and_adds(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "both", TEXTS)
+    config = text_run(text_model, "both", "-", target={"table": "both_scored", "publish": "end"}, **IN_CHUNKS)
+    run(spark, config)
+    spark.sql("UPDATE both SET body = concat(body, '!') WHERE id < 20")
+    spark.sql("INSERT INTO both SELECT id + 100, concat(body, '?') FROM both")
+    report = run(spark, config)
+    assert (report.rows["due"], report.rows["ok"], spark.table("both_scored").count()) == (60, 60, 80)
+    assert history(spark, "both_scored") == 3
