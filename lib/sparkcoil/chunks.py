@@ -1,7 +1,8 @@
 """From what is due to what is published: known predictions are copied, the rest is scored, chunk by chunk, each by one commit."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -23,109 +24,115 @@ LONG_TASK_ROWS = 1_000
 WAVES = 3
 
 
-def score_due(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, lease: Lease) -> None:
+@dataclass(frozen=True)
+class Work:
+    """A run under way: what is due of it, how far it is, since when, and what it holds its target by."""
+
+    run: Run
+    todo: Due
+    progress: Progress
+    clock: Clock
+    lease: Lease
+
+
+def score_due(spark: SparkSession, work: Work) -> None:
     """Score, stage and publish what is due, chunk by chunk or all at its end, until all is done or the error budget is exceeded."""
-    batching = this.config.batching
+    todo, progress, batching = work.todo, work.progress, work.run.config.batching
     pace = Pace(progress.total, spark.sparkContext.defaultParallelism, batching.chunk_rows, batching.chunk_seconds)
     keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
     waiting: list[Measured] = []
     try:
-        with clock.stage("preflight"):
-            function, progress.cleared = cleared(spark, this)
+        with work.clock.stage("preflight"):
+            function, progress.cleared = cleared(spark, work.run)
         chunk: Chunk | None = pace.first()
         while chunk is not None:
-            with clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
-                staged = staged_chunk(spark, this, todo, keyed, function, chunk)
-                measured = staging.measure(staged, this.target.keys)
-                progress.add(measured)
+            with work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
+                staged = staged_chunk(spark, work, keyed, function, chunk)
+                waiting.append(staging.measure(staged, work.run.target.keys))
+                progress.add(waiting[-1])
                 seconds = taken()
             if progress.exceeded:
                 return
-            waiting.append(measured)
-            if this.config.target.publish == "chunk" or chunk.is_last:
-                with clock.stage("publish"):
-                    publish(spark, this, todo, staged, waiting, progress, chunk, lease=lease)
+            if work.run.config.target.publish == "chunk" or chunk.is_last:
+                with work.clock.stage("publish"):
+                    publish(spark, work, staged, waiting, chunk)
+                waiting.clear()
             chunk = pace.after(chunk, seconds)
     finally:
         if keyed is not None:
             keyed.unpersist()
 
 
-def staged_chunk(
-    spark: SparkSession, this: Run, todo: Due, keyed: DataFrame | None, function: udf.ScoringFunction, chunk: Chunk
-) -> DataFrame:
+def staged_chunk(spark: SparkSession, work: Work, keyed: DataFrame | None, function: udf.ScoringFunction, chunk: Chunk) -> DataFrame:
     """Return a chunk's ledger rows from the stage; what is known is copied, the rest is scored."""
+    run, todo = work.run, work.todo
     due_keys = None if keyed is None else rows.filter_chunk(keyed, chunk)
-    chosen = rows.with_attempts(rows.filter_chunk(this.rows, chunk), due_keys, this.config.source.keys)
-    recorded = scored_chunk(this, chosen, function, tasks(spark, this.config.batching, chunk))
+    chosen = rows.with_attempts(rows.filter_chunk(run.rows, chunk), due_keys, run.config.source.keys)
+    recorded = scored_chunk(run, chosen, function, tasks(spark, run.config.batching, chunk))
     if todo.counts["held"] and todo.held is not None:
-        recorded = recorded.unionByName(copied_chunk(this, chosen, todo.held))
-    staged = staging.write_chunk(recorded, this.stage, this.target.schema, run_id=this.id, chunk=chunk.number)
-    return constraints.with_violations(staged, this.conditions)
+        recorded = recorded.unionByName(copied_chunk(run, chosen, todo.held))
+    staged = staging.write_chunk(recorded, run.stage, run.target.schema, run_id=run.id, chunk=chunk.number)
+    return constraints.with_violations(staged, run.conditions)
 
 
-def cleared(spark: SparkSession, this: Run) -> tuple[udf.ScoringFunction, Cleared]:
+def cleared(spark: SparkSession, run: Run) -> tuple[udf.ScoringFunction, Cleared]:
     """Return the scorer as a function, and what the executors found when they tried it."""
-    sample = files.with_contents(this.rows.limit(SAMPLE_ROWS), rows.INPUTS, this.roots).select(F.col(rows.INPUTS).alias("inputs"))
-    return udf.scoring_function(spark, this.selection, this.config.batching, sample=sample, roots=this.roots)
+    sample = files.with_contents(run.rows.limit(SAMPLE_ROWS), rows.INPUTS, run.roots).select(F.col(rows.INPUTS).alias("inputs"))
+    return udf.scoring_function(spark, run.selection, run.config.batching, sample=sample, roots=run.roots)
 
 
-def scored_chunk(this: Run, chosen: DataFrame, function: udf.ScoringFunction, partitions: int) -> DataFrame:
+def scored_chunk(run: Run, chosen: DataFrame, function: udf.ScoringFunction, partitions: int) -> DataFrame:
     """Return the ledger rows of what the model has to score, still to be computed; nothing is shuffled after the model."""
-    keys, keep = this.config.source.keys, this.config.target.keep
-    due_rows = files.with_contents(chosen.where("NOT __held"), rows.INPUTS, this.roots)
+    keys, keep = run.config.source.keys, run.config.target.keep
+    due_rows = files.with_contents(chosen.where("NOT __held"), rows.INPUTS, run.roots)
     evenly = rows.spread_evenly(due_rows, partitions)
-    recorded, fixed = rows.with_record(evenly, function), constants(this.selection.logged, this.id)
-    return rows.select_ledger(recorded, keys, keep, task=this.selection.task, constants=fixed)
+    recorded, fixed = rows.with_record(evenly, function), constants(run.selection.logged, run.id)
+    return rows.select_ledger(recorded, keys, keep, task=run.selection.task, constants=fixed)
 
 
-def copied_chunk(this: Run, chosen: DataFrame, held: DataFrame) -> DataFrame:
+def copied_chunk(run: Run, chosen: DataFrame, held: DataFrame) -> DataFrame:
     """Return the ledger rows of what the same model has been asked before, with what it said then."""
-    known, fixed = rows.with_known(chosen.where("__held"), held), constants(this.selection.logged, this.id)
-    return rows.select_copied(known, this.config.source.keys, this.config.target.keep, constants=fixed)
+    known, fixed = rows.with_known(chosen.where("__held"), held), constants(run.selection.logged, run.id)
+    return rows.select_copied(known, run.config.source.keys, run.config.target.keep, constants=fixed)
 
 
-def publish(
-    spark: SparkSession, this: Run, todo: Due, staged: DataFrame, waiting: list[Measured], progress: Progress, chunk: Chunk, *, lease: Lease
-) -> None:
-    """Put what is staged and waits into the target; the last commit of a run says that everything is scored."""
+def publish(spark: SparkSession, work: Work, staged: DataFrame, waiting: Sequence[Measured], chunk: Chunk) -> None:
+    """Put what is staged and waits into the target, unless a gate is shut; the last commit of a run says that everything is scored."""
+    run, progress = work.run, work.progress
     if len(waiting) > 1:
-        everything = staging.read_run(spark, this.stage, this.target.schema, run_id=this.id)
-        staged = constraints.with_violations(everything, this.conditions)
-    fitting = staged.where(~F.col(constraints.REFUSED)).select(*rows.quoted(this.target.schema.names))
-    progress.shut = gates.shut(fitting, this.config.target.gates)
+        everything = staging.read_run(spark, run.stage, run.target.schema, run_id=run.id)
+        staged = constraints.with_violations(everything, run.conditions)
+    fitting = staged.where(~F.col(constraints.REFUSED)).select(*rows.quoted(run.target.schema.names))
+    progress.shut = gates.shut(fitting, run.config.target.gates)
     if progress.shut:
         return
-    lease.check()
-    progress.commits += 1
-    last = chunk.is_last and not todo.counts["gone"]
-    note, count = said(this, todo, progress, last=last).note, sum(each.rows for each in waiting)
-    transaction, replaces = f"sparkcoil-{this.id}-{chunk.number}", todo.counts["known"] > 0
-    sink.publish(spark, this.target, fitting, transaction=transaction, note=note, replaces=replaces)
-    version = sink.confirmed(spark, this.target, note, after=progress.version, rows=count)
-    while waiting:
-        progress.publish(waiting.pop(), version)
+    note = said(work, last=chunk.is_last and not work.todo.counts["gone"]).note
+    transaction, replaces = f"sparkcoil-{run.id}-{chunk.number}", work.todo.counts["known"] > 0
+    sink.publish(spark, run.target, fitting, transaction=transaction, note=note, replaces=replaces)
+    count = sum(each.rows for each in waiting)
+    progress.publish(waiting, sink.confirmed(spark, run.target, note, after=progress.version, rows=count))
 
 
-def leave(spark: SparkSession, this: Run, todo: Due, progress: Progress, *, clock: Clock, lease: Lease) -> None:
+def leave(spark: SparkSession, work: Work) -> None:
     """Remove or mark the rows whose key has left the source, where the run file says so; not past the error budget."""
-    if not todo.counts["gone"] or progress.exceeded:
+    run, progress, gone = work.run, work.progress, work.todo.counts["gone"]
+    if not gone or progress.exceeded:
         return
-    with clock.stage("publish"):
-        lease.check()
-        progress.commits += 1
-        keys = this.rows.select(*rows.quoted(this.config.source.keys)).distinct()
-        note = said(this, todo, progress, last=True).note
-        sink.leave(spark, this.target, keys, transaction=f"sparkcoil-{this.id}-gone", note=note)
-        progress.gone = todo.counts["gone"]
-        progress.version = sink.confirmed(spark, this.target, note, after=progress.version, rows=progress.gone)
+    with work.clock.stage("publish"):
+        keys = run.rows.select(*rows.quoted(run.config.source.keys)).distinct()
+        note = said(work, last=True).note
+        sink.leave(spark, run.target, keys, transaction=f"sparkcoil-{run.id}-gone", note=note)
+        progress.leave(gone, sink.confirmed(spark, run.target, note, after=progress.version, rows=gone))
 
 
-def said(this: Run, todo: Due, progress: Progress, *, last: bool) -> Receipt:
-    """Return what the next commit says of the run."""
+def said(work: Work, *, last: bool) -> Receipt:
+    """Return what the next commit says of the run, which has to hold its target for it; raises TargetBusy where it does not."""
+    work.lease.check()
+    work.progress.commits += 1
+    run, todo, progress = work.run, work.todo, work.progress
     if not last or progress.refused:
-        return Receipt(this.id)
-    return receipt.complete(this.id, this.mark, todo.version + progress.commits, todo.counts, this.source.version)
+        return Receipt(run.id)
+    return receipt.complete(run.id, run.mark, todo.version + progress.commits, todo.counts, run.source.version)
 
 
 def tasks(spark: SparkSession, batching: BatchingConfig, chunk: Chunk) -> int:

@@ -33,9 +33,10 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
         progress = Progress(todo.counts["due"], config.rows, version=todo.version)
+        work = chunks.Work(this, todo, progress, clock, held)
         if progress.total:
-            chunks.score_due(spark, this, todo, progress, clock=clock, lease=held)
-        chunks.leave(spark, this, todo, progress, clock=clock, lease=held)
+            chunks.score_due(spark, work)
+        chunks.leave(spark, work)
         write_answers(spark, this, progress, clock)
         if not progress.exceeded:
             staging.clear(spark, this.location)

@@ -93,11 +93,16 @@ class Progress:
         self.failures.extend(map(dict, staged.failures))
         self.windows.extend(map(dict, staged.windows))
 
-    def publish(self, staged: Measured, version: int) -> None:
-        """Note that a staged chunk is in the target, which has this version since."""
-        failed = sum(each["rows"] for each in staged.failures) - staged.refused
-        self.published.update(ok=staged.rows - failed, failed=failed)
+    def publish(self, chunks: Sequence[Measured], version: int) -> None:
+        """Note that staged chunks are in the target, which has this version since."""
+        for each in chunks:
+            failed = sum(kind["rows"] for kind in each.failures) - each.refused
+            self.published.update(ok=each.rows - failed, failed=failed)
         self.version = version
+
+    def leave(self, gone: int, version: int) -> None:
+        """Note that rows have left the target, or are marked so, which has this version since."""
+        self.gone, self.version = gone, version
 
     @property
     def exceeded(self) -> str | None:

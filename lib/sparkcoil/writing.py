@@ -5,7 +5,7 @@ Knows nothing of Spark or MLflow.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ from sparkcoil.tasks import Facts
 
 # Padded tokens of prompts in one batch. The rows are few, since each grows by its new tokens.
 CPU_BUDGET, GPU_BUDGET = Budget(8_192, 64), Budget(65_536, 256)
+# A step of a small model costs about the same for few rows and for many: so many bytes of keys and values, of texts of so many tokens.
+SMALL_BYTES, SMALL_TOKENS = 1 << 29, 512
 
 
 @dataclass(kw_only=True)
@@ -71,8 +73,18 @@ def misfits(generated: Generated | RowError, attempt: int) -> bool:
     return attempt <= options.response_retries and isinstance(judged(generated.completions[0].text, options), RowError)
 
 
+def rows_at_once(model: Any) -> int:
+    """Return how many texts are generated together on a CPU: the more, the smaller the keys and values of a token are."""
+    config = model.config.get_text_config(decoder=True)
+    layers, width = (getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size"))
+    if not (isinstance(layers, int) and isinstance(width, int)):
+        return CPU_BUDGET.rows
+    token = 2 * layers * width * model.dtype.itemsize
+    return min(GPU_BUDGET.rows, max(CPU_BUDGET.rows, SMALL_BYTES // (token * SMALL_TOKENS)))
+
+
 def parts(tokenizer: Any, model: Any, placement: Placement) -> dict[str, Any]:
     """Return what every Writer is made of."""
-    budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
+    budget = replace(CPU_BUDGET, rows=rows_at_once(model)) if placement.device == "cpu" else GPU_BUDGET
     facts = {"model": type(model).__name__}
     return {"tokenizer": tokenizer, "model": model, "decoder": planning.decoder(model, tokenizer), "facts": facts, "budget": budget}
