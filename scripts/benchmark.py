@@ -114,6 +114,15 @@ def without_spark(only: str = "", device: str = "cpu", dtype: str = "fastest", t
         raise typer.Exit(1)
 
 
+@app.command()
+def padding() -> None:
+    """Count what is padding in a whole window of each workload whose texts are only read: 10,000 rows, too many to be timed here."""
+    quiet()
+    for workload in WORKLOADS.values():
+        if workload.unit == "tokens" and not workload.near_ties:
+            keep("padding", {"workload": workload.name, "window_padding": engine.window_padding(workload, logged(workload))})
+
+
 @app.command("spark")
 def with_spark(only: str = "", times: Times = 3, scale: Scale = 1.0) -> None:
     """Time whole jobs on Spark over Delta tables of one file and of 64, each written to a table of its own."""

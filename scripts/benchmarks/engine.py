@@ -14,7 +14,7 @@ from benchmarks import sounds
 from benchmarks.contest import Contestant
 from benchmarks.held import Disagreement
 from benchmarks.workloads import Workload
-from sparkcoil import digest
+from sparkcoil import batching, digest
 from sparkcoil.engines import Placement
 from sparkcoil.scorer import Scorer, Spec
 from sparkcoil.tasks import Row
@@ -23,10 +23,15 @@ from sparkcoil.weights import Weights
 WINDOW = 10_000
 
 
+def spec_of(workload: Workload, artifact: Path, device: str, dtype: str) -> Spec:
+    """Return how a worker is told to score a workload."""
+    weights = Weights(digest.remembered(artifact), str(artifact), None)
+    return Spec(workload.task, workload.options, Placement(device, dtype), weights, {})
+
+
 def ours(workload: Workload, artifact: Path, device: str, dtype: str) -> Contestant:
     """Return sparkcoil's scorer as a worker has it; `noted` holds what its last run counted."""
-    spec = Spec(workload.task, workload.options, Placement(device, dtype), Weights(digest.remembered(artifact), str(artifact), None), {})
-    scorer = Scorer(spec)
+    scorer = Scorer(spec_of(workload, artifact, device, dtype))
     scorer.score(as_rows(workload, workload.rows(2)))
     found = Contestant(f"sparkcoil, {dtype}", lambda rows: [])
 
@@ -44,6 +49,18 @@ def ours(workload: Workload, artifact: Path, device: str, dtype: str) -> Contest
 
     found.run = run
     return found
+
+
+def window_padding(workload: Workload, artifact: Path) -> float:
+    """Return the share of what a whole window of different rows makes a CPU compute that is no padding, counted without the model."""
+    scorer = Scorer(spec_of(workload, artifact, "cpu", "float32"))
+    scorer.score(as_rows(workload, workload.rows(2)))
+    assert scorer.scoring is not None
+    task, options, engine, budget = scorer.scoring.task, scorer.scoring.options, scorer.scoring.engine, scorer.scoring.budget
+    items = [task.read(row, options)[0] for row in as_rows(workload, [*dict.fromkeys(workload.rows(WINDOW))])]
+    lengths = [part.length for each in engine.prepare(items) for part in getattr(each, "parts", (each,))]
+    tally = batching.run(lengths, lengths, list, budget, exact=engine.exact_lengths).tally
+    return tally.useful / tally.computed
 
 
 def format_of(contestant: Contestant) -> str:

@@ -13,7 +13,7 @@ from sparkcoil.config import RunConfig
 HEAD = """\
 # The run file
 
-<!-- Made from lib/sparkcoil/config.py by ./scripts/make_docs; do not edit. -->
+<!-- Made from lib/sparkcoil/sections.py by ./scripts/make_docs; do not edit. -->
 
 A run file is YAML: one document without tags or aliases. Any text in it may hold `${env:NAME}`, which is filled in from the environment;
 `--set key.path=value` sets any value for one run. Every mistake is reported at once, before Spark starts.
