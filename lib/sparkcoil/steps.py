@@ -62,10 +62,14 @@ class Ended(StoppingCriteria):
         self.tokenizer = tokenizer
         self.endings = endings
         self.start = start
+        self.limits = torch.tensor([each.limit for each in endings])
+        self.stops = any(each.stop for each in endings)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """Return which sequences are over; beams and texts of one row are neighbours."""
         share = len(input_ids) // len(self.endings)
+        if not self.stops:
+            return (self.limits <= input_ids.shape[1] - self.start).repeat_interleave(share).to(input_ids.device)
         over = [self._over(self.endings[i // share], ids) for i, ids in enumerate(input_ids)]
         return torch.tensor(over, dtype=torch.bool, device=input_ids.device)
 
@@ -106,8 +110,11 @@ class Watch(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return the scores, those that are NaN as zero: sampling would stop the whole batch at them, and on a GPU the process."""
-        bad = torch.isnan(scores).any(dim=1).view(self.rows, -1).any(dim=1)
-        self.found = bad if self.found is None else self.found | bad
+        bad = scores.amax(dim=1).isnan()  # the greatest of scores with NaN among them is NaN: one look at a whole vocabulary is enough
+        if not bad.any():
+            return scores
+        rows = bad.view(self.rows, -1).any(dim=1)
+        self.found = rows if self.found is None else self.found | rows
         return torch.where(torch.isnan(scores), 0.0, scores)
 
     def seen(self) -> set[int]:
