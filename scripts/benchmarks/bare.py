@@ -19,7 +19,7 @@ from benchmarks.workloads import Workload
 
 Batch = Mapping[str, torch.Tensor]
 # Padded tokens, or seconds, of a batch, and rows where each costs the same.
-TOKENS, SECONDS, ROWS = (512, 1_024, 2_048, 4_096), (15, 30, 60, 120), (8, 16, 32, 64)
+TOKENS, SECONDS, ROWS = (512, 1_024, 2_048, 4_096), (15, 30, 60, 120), (16, 32, 64, 256)
 GPU_TIMES = 16
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",

@@ -94,14 +94,15 @@ WORKLOADS: Mapping[str, Workload] = {
         Workload(
             "templated chat, Llama", "text-generation", "llama", 96, texts.chats, said, written,
             options={"max_new_tokens": 24}, native={"max_new_tokens": 24, "do_sample": False, "return_full_text": False}, near_ties=True,
+            batches=(1, 8, 32, 128),
         ),
         Workload(
             "translation, T5", "text2text-generation", "t5", 192, texts.sentences, said, written,
-            native={"max_new_tokens": 128}, near_ties=True,
+            native={"max_new_tokens": 128}, near_ties=True, batches=(1, 8, 32, 128),
         ),
         Workload(
             "translation, Marian", "text2text-generation", "marian", 192, texts.sentences, said, written,
-            native={"max_new_tokens": 128}, near_ties=True,
+            native={"max_new_tokens": 128}, near_ties=True, batches=(1, 8, 32, 128),
         ),
         Workload(
             "embeddings of tickets, MiniLM", "feature-extraction", "embedder", 800, texts.tickets, embedding, vector, batches=(32, 1, 8),
