@@ -5,7 +5,7 @@ from pyspark.sql import SparkSession
 from runs import history, make_table, text_run
 
 from sparkcoil import run
-from sparkcoil.errors import BudgetExceeded, TargetError
+from sparkcoil.errors import BudgetExceeded, SourceError, TargetError
 
 TEXTS = [(i, f"text number {i % 5}") for i in range(20)]
 
@@ -69,6 +69,15 @@ def test_rows_that_left_the_source_stay_unless_they_are_to_be_removed(spark: Spa
     assert run(spark, removing).status == "nothing_due"
 
 
+def test_a_source_that_is_all_but_empty_removes_nothing_unless_told_to(spark: SparkSession, text_model: str, scored: str) -> None:
+    spark.sql(f"DELETE FROM {scored} WHERE id > 4")
+    target = {"table": f"{scored}_scored", "deletes": "remove"}
+    with pytest.raises(SourceError, match=r"target.max_deletes_share: 15 of 20 rows have left the source, over the allowed share of 0.5"):
+        run(spark, text_run(text_model, scored, "-", target=target))
+    assert spark.table(f"{scored}_scored").count() == 20
+    assert run(spark, text_run(text_model, scored, "-", target={**target, "max_deletes_share": 1.0})).rows["removed"] == 15
+
+
 def test_new_rows_come_and_old_ones_go_in_one_run(spark: SparkSession, text_model: str, scored: str) -> None:
     spark.sql(f"DELETE FROM {scored} WHERE id = 3")
     spark.sql(f"INSERT INTO {scored} VALUES (300, 'a new text')")
@@ -105,6 +114,7 @@ def test_a_run_whose_first_rows_all_fail_stops_there(spark: SparkSession, text_m
     with pytest.raises(BudgetExceeded, match=r"rows.stop_after: the first \d+ of 60 due rows all failed: input/null_input") as caught:
         run(spark, text_run(text_model, f"{scored}_bad", f"{scored}_into", rows=budget, batching={"chunk_rows": 10}))
     assert caught.value.report.rows["unpublished"] == 60
+    assert str(caught.value) == caught.value.report.exceeded
 
 
 def test_other_options_copy_nothing(spark: SparkSession, text_model: str, scored: str) -> None:

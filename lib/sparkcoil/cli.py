@@ -23,10 +23,12 @@ RetryCode = Annotated[list[str], typer.Option(metavar="CODE", help="score rows a
 def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False, retry_code: RetryCode = []) -> None:  # noqa: B006  (typer reads the default)
     """Score what is due of a source table into its target; the last line printed is the run's report as JSON."""
 
-    def scored() -> str:
+    def scored() -> str | None:
         from sparkcoil.runfile import load_config
 
         config = load_config(conf, set_)
+        if config.mode != "batch" and (retry_failed or retry_code):
+            raise ConfigError(str(conf), [f"mode: {config.mode}: --retry-failed and --retry-code are for mode: batch"])
         from sparkcoil.pipeline import run
         from sparkcoil.session import start_session
         from sparkcoil.stream import run_stream
@@ -34,7 +36,8 @@ def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False, retry_c
         spark = start_session(config.spark, name=config.name)
         try:
             if config.mode != "batch":
-                return run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True)).to_json()
+                run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True))
+                return None
             return run(spark, config, retry_failed=retry_failed or retry_code or False).to_json()
         finally:
             spark.stop()
@@ -86,8 +89,8 @@ def options_of(written: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def finish(verb: Callable[[], str]) -> NoReturn:
-    """Do the verb, print its JSON line on stdout and what went wrong on stderr, and exit with the code that errors.py gives."""
+def finish(verb: Callable[[], str | None]) -> NoReturn:
+    """Do the verb, print its JSON line on stdout, unless it has, and what went wrong on stderr, and exit with the code of errors.py."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # With MLflow's own numbers a server that does not answer is asked for minutes before anything is said.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -106,7 +109,8 @@ def finish(verb: Callable[[], str]) -> NoReturn:
         code, line = 1, json.dumps({"exit_code": 1, "error": type(error).__name__, "message": "see stderr"})
         condition = getattr(error, "getCondition", str)()
         print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, condition or "", file=sys.stderr)
-    print(line, flush=True)
+    if line is not None:
+        print(line, flush=True)
     raise SystemExit(code)
 
 

@@ -43,12 +43,13 @@ def find(
     model_digest: str,
     retry_failed: Retry,
     version: int = 0,
-    leaving: bool = False,
+    leaving: float | None = None,
     staged: DataFrame | None = None,
 ) -> Due:
     """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs.
 
-    `scored` is the target at its version, `staged` what runs have left that did not end; `leaving` asks for the keys that are gone.
+    `scored` is the target at its version, `staged` what runs have left that did not end; `leaving` asks for the keys that are gone,
+    at most such a share of the target's.
     """
     held = None if scored is None else rows.select_known(scored, model_digest)
     if held is not None and staged is not None:
@@ -66,14 +67,20 @@ def find(
     counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:
         raise SourceError(refusal(keyed, keys, counts))
-    gone = count_gone(scored, keyed, keys) if leaving and scored is not None else 0
+    gone = count_gone(scored, keyed, keys, leaving) if leaving is not None and scored is not None else 0
     return Due(keyed.where("__due"), {**counts, "gone": gone}, version, held)
 
 
-def count_gone(scored: DataFrame, keyed: DataFrame, keys: Sequence[str]) -> int:
-    """Return how many rows of the target have a key that the source has no more; those that are marked so already do not count."""
+def count_gone(scored: DataFrame, keyed: DataFrame, keys: Sequence[str], most: float) -> int:
+    """Return how many rows of the target have a key that the source has no more; those that are marked so already do not count.
+
+    Raises SourceError where they are more than a share of the target's: more likely the source is not what it should be.
+    """
     there = scored.where(F.col(DELETED_AT).isNull()) if DELETED_AT in scored.columns else scored
-    return there.join(keyed, list(keys), "left_anti").count()
+    gone = there.join(keyed, list(keys), "left_anti").count()
+    if gone and gone > most * (total := there.count()):
+        raise SourceError(f"target.max_deletes_share: {gone} of {total} rows have left the source, over the allowed share of {most:g}")
+    return gone
 
 
 def read_counts(asked: DataFrame) -> Mapping[str, int]:

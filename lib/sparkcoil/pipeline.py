@@ -75,7 +75,7 @@ def looked_at(spark: SparkSession, this: Run, commit: Commit | None, *, retry_fa
         model_digest=this.selection.logged.digest,
         retry_failed=retry_failed,
         version=commit.version if commit else 0,
-        leaving=this.config.target.deletes != "keep",
+        leaving=None if this.config.target.deletes == "keep" else this.config.target.max_deletes_share,
         staged=staging.left_over(spark, this.stage, this.target.schema),
     )
 

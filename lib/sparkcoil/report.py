@@ -17,7 +17,10 @@ Status = Literal["done", "nothing_due", "budget_exceeded"]
 
 @dataclass(frozen=True)
 class RunReport:
-    """One run in figures; `to_json` is the last line that a job prints."""
+    """One run in figures; `to_json` is the last line that a job prints.
+
+    `exceeded` says which rule of the error budget is broken, or which gate does not hold.
+    """
 
     name: str
     run_id: str
@@ -32,6 +35,7 @@ class RunReport:
     model: Mapping[str, Any]
     rows: Mapping[str, int]
     failures: Sequence[Mapping[str, Any]] = ()
+    exceeded: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     throughput: Mapping[str, Any] = field(default_factory=dict)
 
@@ -148,6 +152,7 @@ def finished(described: Mapping[str, Any], planned: Mapping[str, int], progress:
         exit_code=BudgetExceeded.exit_code if progress.exceeded else 0,
         rows=counts,
         failures=merged(progress.failures),
+        exceeded=progress.exceeded,
         seconds=clock.read(),
         throughput=throughput(progress.windows, progress.cleared, clock.seconds.get("score", 0.0)),
     )

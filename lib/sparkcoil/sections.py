@@ -114,6 +114,8 @@ class TargetConfig(Section):
     """Source columns copied along; refreshed only when the row is due."""
     deletes: Deletes = "keep"
     """What becomes of rows whose key has left the source, or no longer meets source.where; other than keep it asks for a Delta source."""
+    max_deletes_share: Share = 0.5
+    """With deletes other than keep: the share of the target's rows that may leave in one run; past it the run exits 3."""
     publish: Publish = "chunk"
     """chunk: what is scored can be read chunk by chunk; end: all at once, when the whole run is within its budget and its gates."""
     gates: Annotated[tuple[Text, ...], expected("a list of SQL conditions")] = ()

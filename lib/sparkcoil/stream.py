@@ -40,7 +40,9 @@ def run_stream(spark: SparkSession, config: RunConfig, *, reported: Reported) ->
         query.awaitTermination()
     except Exception as error:
         raise (failures[-1] if failures else error) from None
-    return reports[-1] if reports else run(spark, config)
+    if not reports:
+        noted(run(spark, config))
+    return reports[-1]
 
 
 def start(spark: SparkSession, config: RunConfig, reported: Reported, failed: Callable[[BaseException], None]) -> StreamingQuery:
