@@ -82,6 +82,16 @@ def test_a_second_row_under_a_key_is_refused_as_ever(spark: SparkSession, text_m
     assert said == [False]
 
 
+def test_a_row_whose_elder_under_the_same_key_is_deleted_after_it_came_is_scored(
+    spark: SparkSession, text_model: str, fed: str, said: list[bool]
+) -> None:
+    spark.sql(f"INSERT INTO {fed} VALUES (3, 'its new text')")
+    spark.sql(f"DELETE FROM {fed} WHERE id = 3 AND body <> 'its new text'")
+    assert run(spark, text_run(text_model, fed, f"{fed}_scored")).rows["due"] == 1
+    assert said == [False]
+    assert same(spark, fed, text_model)
+
+
 def test_a_source_that_was_overwritten_is_scored_as_it_is(spark: SparkSession, text_model: str, fed: str) -> None:
     spark.createDataFrame([(i, f"text {i % 3}") for i in range(10)], "id BIGINT, body STRING").write.format("delta").mode(
         "overwrite"

@@ -3,7 +3,7 @@
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StructType
 from runs import make_table, text_run
 
 from sparkcoil import run
@@ -57,21 +57,25 @@ def test_rows_that_break_a_constraint_count_for_the_error_budget(spark: SparkSes
     assert spark.table(f"{constrained}_scored").count() == 1
 
 
-def test_a_kept_column_that_takes_no_null_fails_the_rows_that_have_one(spark: SparkSession, text_model: str) -> None:
-    make_table(spark, "demanding", [(1, "a", "en"), (2, "b", None), (3, "c", "de")], "id BIGINT, body STRING, lang STRING")
+def test_a_kept_column_that_takes_no_null_or_no_long_text_fails_the_rows_that_have_one(spark: SparkSession, text_model: str) -> None:
+    rows = [(1, "a", "en"), (2, "b", None), (3, "c", "de"), (4, "d", "secret language")]
+    make_table(spark, "demanding", rows, "id BIGINT, body STRING, lang STRING")
     run(spark, text_run(text_model, "demanding", "-", target={"table": "demanding_first", "keep": ["lang"]}))
-    columns = [StructField(each.name, each.dataType, each.name != "lang") for each in spark.table("demanding_first").schema]
-    DeltaTable.create(spark).tableName("demanding_scored").addColumns(StructType(columns)).execute()
+    columns = [each for each in spark.table("demanding_first").schema if each.name not in ("id", "lang")]
+    made = DeltaTable.create(spark).tableName("demanding_scored").addColumn("id", "BIGINT", nullable=False)
+    made.addColumn("lang", "VARCHAR(4)", nullable=False).addColumns(StructType(columns)).execute()
     target = {"table": "demanding_scored", "keep": ["lang"]}
     report = run(spark, text_run(text_model, "demanding", "-", target=target, **ACCEPTING))
-    assert (report.rows["ok"], report.rows["unpublished"], spark.table("demanding_scored").count()) == (2, 1, 2)
+    assert (report.rows["ok"], report.rows["unpublished"], spark.table("demanding_scored").count()) == (2, 2, 2)
+    assert [(each["code"], each["rows"]) for each in report.failures] == [("constraint", 2)]
 
 
 def test_columns_that_delta_fills_may_be_there(spark: SparkSession, text_model: str) -> None:
     make_table(spark, "filled", [(i, f"text number {i}") for i in range(12)])
     run(spark, text_run(text_model, "filled", "filled_first"))
     builder = DeltaTable.create(spark).tableName("filled_scored").addColumns(spark.table("filled_first").schema)
-    builder.addColumn("day", "DATE", generatedAlwaysAs="CAST(scored_at AS DATE)").partitionedBy("day").execute()
+    builder.addColumn("day", "DATE", generatedAlwaysAs="CAST(scored_at AS DATE)", nullable=False).partitionedBy("day").execute()
+    spark.sql("ALTER TABLE filled_scored ADD CONSTRAINT recent CHECK (day > '2020-01-01')")
     config = text_run(text_model, "filled", "filled_scored")
     assert run(spark, config).rows["ok"] == 12
     spark.sql("UPDATE filled SET body = concat(body, '!') WHERE id < 3")

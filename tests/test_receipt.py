@@ -104,9 +104,10 @@ def test_the_note_of_another_writer_is_no_receipt(note: str | None) -> None:
 
 
 def test_a_receipt_holds_for_the_version_that_its_commit_should_have_made() -> None:
-    given = receipt.complete("run", "mark", 4, {"source": 5, "keys": 5, "due": 5, "known": 0}, 7)
+    given = receipt.complete("run", "mark", 4, {"source": 5, "keys": 5, "due": 5, "known": 0}, source=7, rows=5)
     found = receipt.of(Commit(6, 4, given.note), "mark")
     assert found is not None and found.counts == {"source": 5, "keys": 5, "due": 0, "known": 0} and found.source == 7
     assert receipt.of(Commit(6, 5, given.note), "mark") is None
+    assert receipt.of(Commit(6, 4, given.note, 4), "mark") is None
     assert receipt.of(Commit(4, 4, given.note), "another") is None
     assert receipt.of(Commit(4, 4, replace(given, mark=None).note), None) is None

@@ -37,9 +37,10 @@ def since(spark: SparkSession, source: SourceConfig, pinned: PinnedSource, told:
         return None
     try:
         feed = read(spark, source, told.source + 1, pinned.version)
-        if may_repeat(feed, scored, source.keys):
+        feed = feed.where(source.where) if source.where else feed  # so it is the feed of the rows that the condition lets in
+        if is_unclear(feed, scored, source.keys):
             return None
-        return Changes(newest(feed, source), before["source"] + growth(feed, source))
+        return Changes(newest(feed, source.keys), before["source"] + growth(feed))
     except (PySparkException, Py4JError):
         return None
 
@@ -50,27 +51,29 @@ def read(spark: SparkSession, source: SourceConfig, start: int, end: int) -> Dat
     return reader.table(source.table) if source.table else reader.load(str(source.path))
 
 
-def newest(feed: DataFrame, source: SourceConfig) -> DataFrame:
+def newest(feed: DataFrame, keys: Sequence[str]) -> DataFrame:
     """Return the rows of the last version that changed each key, as they are since; a key that is gone has none."""
-    last = F.max("_commit_version").over(Window.partitionBy(*quoted(source.keys)))
+    last = F.max("_commit_version").over(Window.partitionBy(*quoted(keys)))
     rows = feed.withColumn("__last", last).where((F.col("_commit_version") == F.col("__last")) & comes())
-    there = rows.where(source.where) if source.where else rows
-    return there.drop("__last", "_change_type", "_commit_version", "_commit_timestamp")
+    return rows.drop("__last", "_change_type", "_commit_version", "_commit_timestamp")
 
 
-def growth(feed: DataFrame, source: SourceConfig) -> int:
+def growth(feed: DataFrame) -> int:
     """Return by how many rows the source has grown."""
-    counted = feed.where(source.where) if source.where else feed
-    found = counted.agg(F.sum(step())).head()
+    found = feed.agg(F.sum(step())).head()
     return int(found[0] or 0) if found is not None else 0
 
 
-def may_repeat(feed: DataFrame, scored: DataFrame, keys: Sequence[str]) -> bool:
-    """Tell whether a key has come that has not gone and was there before: two rows of the source may have it."""
-    grown = feed.groupBy(*quoted(keys)).agg(F.sum(step()).alias("__step")).where("__step > 0")
-    twice = grown.where("__step > 1").select(*quoted(keys))
-    known = grown.join(scored.select(*quoted(keys)), list(keys), "left_semi").select(*quoted(keys))
-    return bool(twice.union(known).take(1))
+def is_unclear(feed: DataFrame, scored: DataFrame, keys: Sequence[str]) -> bool:
+    """Tell whether a key has come once more often than it has gone though it was there, or went last and may yet be there.
+
+    Two rows of the source have had such a key at a time, which only a look at the source can judge.
+    """
+    last = F.max("_commit_version") > F.coalesce(F.max(F.when(comes(), F.col("_commit_version"))), F.lit(-1))
+    by_key = feed.groupBy(*quoted(keys)).agg(F.sum(step()).alias("__step"), last.alias("__gone"))
+    twice = by_key.where("__step > 1 OR (__gone AND __step > 0)")
+    known = by_key.where("__step > 0 OR (__gone AND __step = 0)").join(scored.select(*quoted(keys)), list(keys), "left_semi")
+    return bool(twice.select(*quoted(keys)).union(known.select(*quoted(keys))).take(1))
 
 
 def step() -> Column:

@@ -51,6 +51,8 @@ def score_due(spark: SparkSession, work: Work) -> None:
                 waiting.append(staging.measure(staged, work.run.target.keys))
                 progress.add(waiting[-1])
                 seconds = taken()
+            if chunk.is_last:
+                staging.clear(spark, work.run.location, but=work.run.stage, run_id=work.run.id)  # all of it is in this run's own stage now
             if progress.exceeded:
                 return
             if work.run.config.target.publish == "chunk" or chunk.is_last:
@@ -100,39 +102,48 @@ def publish(spark: SparkSession, work: Work, staged: DataFrame, waiting: Sequenc
     """Put what is staged and waits into the target, unless a gate is shut; the last commit of a run says that everything is scored."""
     run, progress = work.run, work.progress
     if len(waiting) > 1:
-        everything = staging.read_run(spark, run.stage, run.target.schema, run_id=run.id)
+        everything = staging.read_run(spark, run.stage, run.target.schema, run_id=run.id, chunks=chunk.number + 1)
         staged = constraints.with_violations(everything, run.conditions)
     fitting = staged.where(~F.col(constraints.REFUSED)).select(*rows.quoted(run.target.schema.names))
     progress.shut = gates.shut(fitting, run.config.target.gates)
     if progress.shut:
         return
-    note = said(work, last=chunk.is_last and not work.todo.counts["gone"]).note
-    transaction, replaces = f"sparkcoil-{run.id}-{chunk.number}", work.todo.counts["known"] > 0
+    count, transaction = sum(each.rows for each in waiting), f"sparkcoil-{run.id}-{chunk.number}"
+    note = said(work, rows=count, last=chunk.is_last and not work.todo.counts["gone"]).note
+    # Only a lock keeps every other run from a commit that is on its way.
+    replaces = work.todo.counts["known"] > 0 or not work.lease.exclusive
     sink.publish(spark, run.target, fitting, transaction=transaction, note=note, replaces=replaces)
-    count = sum(each.rows for each in waiting)
-    progress.publish(waiting, sink.confirmed(spark, run.target, note, after=progress.version, rows=count))
+    confirm(spark, work, note, count)
+    progress.publish(waiting)
 
 
 def leave(spark: SparkSession, work: Work) -> None:
     """Remove or mark the rows whose key has left the source, where the run file says so; not past the error budget."""
-    run, progress, gone = work.run, work.progress, work.todo.counts["gone"]
-    if not gone or progress.exceeded:
+    run, gone = work.run, work.todo.counts["gone"]
+    if not gone or work.progress.exceeded:
         return
     with work.clock.stage("publish"):
         keys = run.rows.select(*rows.quoted(run.config.source.keys)).distinct()
-        note = said(work, last=True).note
+        note = said(work, rows=gone, last=True).note
         sink.leave(spark, run.target, keys, transaction=f"sparkcoil-{run.id}-gone", note=note)
-        progress.leave(gone, sink.confirmed(spark, run.target, note, after=progress.version, rows=gone))
+        confirm(spark, work, note, gone)
+        work.progress.gone = gone
 
 
-def said(work: Work, *, last: bool) -> Receipt:
+def said(work: Work, *, rows: int, last: bool) -> Receipt:
     """Return what the next commit says of the run, which has to hold its target for it; raises TargetBusy where it does not."""
     work.lease.check()
     work.progress.commits += 1
-    run, todo, progress = work.run, work.todo, work.progress
-    if not last or progress.refused:
+    run, progress = work.run, work.progress
+    if not last or progress.refused or progress.disturbed:
         return Receipt(run.id)
-    return receipt.complete(run.id, run.mark, todo.version + progress.commits, todo.counts, run.source.version)
+    return receipt.complete(run.id, run.mark, progress.version + 1, work.todo.counts, source=run.source.version, rows=rows)
+
+
+def confirm(spark: SparkSession, work: Work, note: str, count: int) -> None:
+    """Note the commit that holds so many rows; raises SparkcoilError where it is not there."""
+    found = sink.confirmed(spark, work.run.target, note, after=work.progress.version, rows=count)
+    work.progress.commit(found.version, alone=found.alone)
 
 
 def tasks(spark: SparkSession, batching: BatchingConfig, chunk: Chunk) -> int:

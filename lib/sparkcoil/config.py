@@ -37,10 +37,13 @@ class RunConfig(Section):
     def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield the kept columns that are keys already, and what a stream cannot do."""
         keys = {name.lower() for _, name in names(data.get("source"), "keys")}
+        marks = given(data.get("target"), "deletes") == "mark"
+        if marks and DELETED_AT in keys:
+            yield Problem(("source", "keys"), f"{DELETED_AT} is a column of the prediction table's own, with target.deletes: mark")
         for index, name in names(data.get("target"), "keep"):
             if name.lower() in keys:
                 yield Problem(("target", "keep", index), "is one of source.keys already", quotes=True)
-            if name.lower() == DELETED_AT and given(data.get("target"), "deletes") == "mark":
+            if marks and name.lower() == DELETED_AT:
                 yield Problem(("target", "keep", index), "is a column of the prediction table's own", quotes=True, hint="; rename it")
         if data.get("mode", "batch") != "batch":
             for section, name in (("source", "query"), ("source", "version"), ("target", "jsonl")):

@@ -7,8 +7,9 @@ from pyspark.sql.types import StructType
 
 from sparkcoil.errors import did_you_mean
 
-# What Delta writes of a column that it fills by itself.
-GENERATED = ("delta.generationExpression", "delta.identity.start")
+# What Delta notes of a column that it fills by itself.
+EXPRESSION = "delta.generationExpression"
+GENERATED = (EXPRESSION, "delta.identity.start")
 
 
 def problems(found: StructType, wanted: StructType, *, may_lack: Collection[str] = ()) -> Iterator[str]:
@@ -30,9 +31,9 @@ def key_problems(recorded: str | None, keys: Collection[str]) -> Iterator[str]:
         yield f"keys: expected {asked}, found {made}, by which its rows were scored; go back to those keys, or score into a new target"
 
 
-def missing(found: StructType, wanted: StructType) -> StructType:
-    """Return the columns that a table lacks."""
-    return StructType([field for field in wanted if field.name not in types(found)])
+def lacks(found: StructType, wanted: StructType) -> bool:
+    """Tell whether a table lacks a column."""
+    return not {*types(wanted)} <= {*types(found)}
 
 
 def types(schema: StructType) -> dict[str, str]:

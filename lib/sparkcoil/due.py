@@ -45,16 +45,18 @@ def find(
     version: int = 0,
     leaving: float | None = None,
     staged: DataFrame | None = None,
+    marks: bool = False,
 ) -> Due:
     """Return what is due of the selected rows; raises SourceError for keys that are NULL or stand for different inputs.
 
     `scored` is the target at its version, `staged` what runs have left that did not end; `leaving` asks for the keys that are gone,
-    at most such a share of the target's.
+    at most such a share of the target's, and with `marks` those that are marked so already do not count.
     """
     held = None if scored is None else rows.select_known(scored, model_digest)
     if held is not None and staged is not None:
         held = held.unionByName(rows.select_known(staged, model_digest))
-    keyed = rows.with_due(rows.select_keyed(selected, keys), scored, held, keys, model_digest=model_digest, retry_failed=retry_failed)
+    judged = {"model_digest": model_digest, "retry_failed": retry_failed, "marks": marks and scored is not None}
+    keyed = rows.with_due(rows.select_keyed(selected, keys), scored, held, keys, **judged)
     asked = keyed.agg(
         F.coalesce(F.sum("__rows"), F.lit(0)).alias("source"),
         F.count("*").alias("keys"),
@@ -67,18 +69,18 @@ def find(
     counts = read_counts(asked)
     if counts["null"] or counts["conflicting"]:
         raise SourceError(refusal(keyed, keys, counts))
-    gone = count_gone(scored, keyed, keys, leaving) if leaving is not None and scored is not None else 0
+    here = scored.where(F.col(DELETED_AT).isNull()) if scored is not None and marks else scored
+    gone = count_gone(here, keyed, keys, leaving) if leaving is not None and here is not None else 0
     return Due(keyed.where("__due"), {**counts, "gone": gone}, version, held)
 
 
 def count_gone(scored: DataFrame, keyed: DataFrame, keys: Sequence[str], most: float) -> int:
-    """Return how many rows of the target have a key that the source has no more; those that are marked so already do not count.
+    """Return how many rows of the target have a key that the source has no more.
 
     Raises SourceError where they are more than a share of the target's: more likely the source is not what it should be.
     """
-    there = scored.where(F.col(DELETED_AT).isNull()) if DELETED_AT in scored.columns else scored
-    gone = there.join(keyed, list(keys), "left_anti").count()
-    if gone and gone > most * (total := there.count()):
+    gone = scored.join(keyed, list(keys), "left_anti").count()
+    if gone and gone > most * (total := scored.count()):
         raise SourceError(f"target.max_deletes_share: {gone} of {total} rows have left the source, over the allowed share of {most:g}")
     return gone
 

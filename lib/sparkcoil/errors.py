@@ -7,7 +7,7 @@ SparkcoilError            1  anything without a better name below
 │   ├── TargetError          the target cannot take this run's predictions
 │   ├── ModelError           the model cannot be scored, or may not be
 │   └── EnvironmentError_    the machine lacks what the run needs
-├── BudgetExceeded        4  more rows failed than the error budget allows
+├── BudgetExceeded        4  more rows failed than the error budget allows, or a gate does not hold
 └── TargetBusy            5  another run holds the target
 
 RowError stands apart: it is one row's failure, which scoring writes into that row's `error`. It never ends a job.
@@ -62,7 +62,7 @@ class EnvironmentError_(RefusedError):
 
 
 class BudgetExceeded(SparkcoilError):
-    """More rows failed than the error budget allows; what would break it was not published, and `report` lists it."""
+    """More rows failed than the error budget allows, or a gate does not hold; what was not published is told by `report`."""
 
     exit_code = 4
 

@@ -38,11 +38,16 @@ def held(spark: SparkSession, location: str, run_id: str) -> Iterator["Heartbeat
 
 
 class Heartbeat:
-    """A lease file and the thread that keeps it fresh; `check` raises once it is lost."""
+    """A lease file and the thread that keeps it fresh; `check` raises once it is lost.
+
+    It is no lock: a run that is taken for dead may have a commit on its way.
+    """
+
+    exclusive = False
 
     def __init__(self, system: Any, place: Any, owner: Mapping[str, Any]) -> None:
         self.system, self.place, self.owner = system, place, owner
-        self.over = threading.Event()
+        self.over, self.busy = threading.Event(), threading.Lock()
         self.thread = threading.Thread(target=self.keep, name="sparkcoil-lease", daemon=True)
         self.heard = time.monotonic()
 
@@ -68,22 +73,39 @@ class Heartbeat:
             self.system.delete(self.place, False)
 
     def keep(self) -> None:
-        """Write the file again and again, until the lease is given back or lost."""
-        while not self.over.wait(EVERY_SECONDS):
-            with suppress(Py4JError):
-                if not self.is_mine():
+        """Write the file again and again, until the lease is given back, lost, or could not be written for so long that it may be."""
+        while not self.over.wait(EVERY_SECONDS) and not self.expired():
+            with self.busy:
+                mine = self.is_mine()
+                if mine is False:
                     return
-                self.write(overwrite=True)
-                self.heard = time.monotonic()
+                with suppress(Py4JError):
+                    if mine and not self.expired():
+                        self.write(overwrite=True)
+                        self.heard = time.monotonic()
 
     def check(self) -> None:
         """Pass if the lease is still this run's; raises TargetBusy where another has taken it over, or may have."""
-        if time.monotonic() - self.heard > EXPIRY_SECONDS or not self.is_mine():
-            raise TargetBusy(f"target: this run has lost it to another: {describe(self.read())}; what it has staged is kept")
+        with self.busy:
+            if self.expired() or self.is_mine() is False:
+                raise TargetBusy(f"target: this run has lost it to another: {describe(self.read())}; what it has staged is kept")
 
-    def is_mine(self) -> bool:
-        """Tell whether the file says so."""
-        return self.read().get("run_id") == str(self.owner["run_id"])
+    def expired(self) -> bool:
+        """Tell whether others may take this run for dead."""
+        return time.monotonic() - self.heard > EXPIRY_SECONDS
+
+    def is_mine(self) -> bool | None:
+        """Tell whether the file says so; None where it cannot be read now."""
+        found = self.read()
+        if not found and self.is_there() is not False:
+            return None
+        return bool(found.get("run_id") == self.owner["run_id"])
+
+    def is_there(self) -> bool | None:
+        """Tell whether there is a file; None where the file system does not answer."""
+        with suppress(Py4JError):
+            return bool(self.system.exists(self.place))
+        return None
 
     def created(self) -> bool:
         """Create the file where there is none."""
@@ -112,7 +134,7 @@ class Heartbeat:
             stream.write(json.dumps({**self.owner, "at": time.time()}).encode())
 
     def read(self, place: Any = None) -> dict[str, Any]:
-        """Return what the file says, nothing where there is none, or it is just being written."""
+        """Return what the file says, nothing where there is none, or it cannot be read now."""
         with suppress(Py4JError, ValueError), closing(self.system.open(place or self.place)) as stream:
             found: dict[str, Any] = json.loads(bytes(stream.readAllBytes()).decode())
             return found

@@ -24,7 +24,9 @@ _held_here: set[Path] = set()
 
 
 class Lease(Protocol):
-    """What a run holds of its target."""
+    """What a run holds of its target; an exclusive one keeps every other run from a commit that is on its way."""
+
+    exclusive: bool
 
     def check(self) -> None:
         """Pass if the run still holds it; raises TargetBusy where it has lost it."""
@@ -32,6 +34,8 @@ class Lease(Protocol):
 
 class Lock:
     """A lock of the operating system, which nobody takes from the process that has it."""
+
+    exclusive = True
 
     def check(self) -> None:
         """Pass."""

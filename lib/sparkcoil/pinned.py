@@ -1,13 +1,14 @@
 """What a run has fixed before its first row: the model, the source and the target, checked against each other."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
 from sparkcoil import answers, constraints, files, gates, receipt, rows, sink, source, staging
 from sparkcoil.config import RunConfig
+from sparkcoil.constraints import Conditions
 from sparkcoil.errors import ConfigError, TargetError
 from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
@@ -28,7 +29,7 @@ class Run:
     target: Target
     location: str
     stage: str
-    conditions: Mapping[str, str]
+    conditions: Conditions
     select: Callable[[DataFrame], DataFrame]
     rows: DataFrame
     roots: tuple[str, ...]
@@ -52,6 +53,8 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     if found and pinned.detail and found.location == pinned.detail.location:
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
     deletes = config.target.deletes
+    if deletes != "keep" and among is not None:
+        raise ConfigError("run()", [f"target.deletes: {deletes} asks for a look at all keys of the source; found some of them, in among"])
     if deletes != "keep" and (pinned.detail is None or source.moves(config.source, pinned.version)):
         raise TargetError(f"target.deletes: {deletes} asks for a source that is a Delta table, read as it stands; found {pinned.name}")
     gates.check(spark, target.schema, config.target.gates)
@@ -67,5 +70,8 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     how, digest = selection.fingerprint, selection.logged.digest
     everything = among is None  # what is scored of some keys says nothing of the rest
     mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=deletes) if everything else None
-    stage, conditions = staging.place(location, how=how, digest=digest), constraints.conditions(found) if found else {}
+    stage, conditions = (
+        staging.place(location, how=how, digest=digest),
+        constraints.conditions(found, target.schema) if found else Conditions(),
+    )
     return Run(uuid.uuid4().hex, config, selection, pinned, target, location, stage, conditions, selecting, selecting(frame), roots, mark)

@@ -29,16 +29,17 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
         with clock.stage("plan"):
             staging.clear(spark, this.location, but=this.stage)  # a killed run leaves its stage behind, which is of use to the same run
             this, todo = find_due(spark, this, retry_failed=retry_failed)
-            sink.create(spark, this.target)
+            added = sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
-        progress = Progress(todo.counts["due"], config.rows, version=todo.version)
+        progress = Progress(todo.counts["due"], config.rows, version=todo.version + added)
         work = chunks.Work(this, todo, progress, clock, held)
         if progress.total:
             chunks.score_due(spark, work)
         chunks.leave(spark, work)
         write_answers(spark, this, progress, clock)
         if not progress.exceeded:
+            held.check()
             staging.clear(spark, this.location)
         finished = finish(this, todo, progress, clock)
     if progress.exceeded:
@@ -77,6 +78,7 @@ def looked_at(spark: SparkSession, this: Run, commit: Commit | None, *, retry_fa
         version=commit.version if commit else 0,
         leaving=None if this.config.target.deletes == "keep" else this.config.target.max_deletes_share,
         staged=staging.left_over(spark, this.stage, this.target.schema),
+        marks=this.target.marks and commit is not None,
     )
 
 

@@ -17,7 +17,7 @@ from sparkcoil.sections import SourceConfig
 from sparkcoil.source import PinnedSource
 from sparkcoil.tables import Commit
 
-CALL = re.compile(r"(\w+)\s*\(")
+CALL = re.compile(r"([\w.`]+)\s*\(")
 # What of a session decides what an expression gives.
 SETTINGS = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.caseSensitive")
 
@@ -26,7 +26,8 @@ SETTINGS = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.c
 class Receipt:
     """A commit of a run: the last one of a complete run has the `mark` of how it scored which version of its source.
 
-    `version` is the one that it made: where anyone else has changed the target meanwhile, the commit has another, and says nothing.
+    `version` is the one that it made: where anyone else has changed the target meanwhile, the commit has another, and says nothing;
+    as little does a commit that does not hold its `rows`.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class Receipt:
     version: int | None = None
     counts: Mapping[str, int] | None = None
     source: int | None = None
+    rows: int | None = None
 
     @property
     def note(self) -> str:
@@ -69,9 +71,11 @@ def of(commit: Commit | None, mark: str | None) -> Receipt | None:
         found = Receipt(**json.loads(commit.note)["sparkcoil"])
     except (ValueError, KeyError, TypeError):
         return None
-    return found if found.mark == mark and found.version == commit.changed and found.counts else None
+    whole = commit.rows in (found.rows, None)
+    return found if found.mark == mark and found.version == commit.changed and found.counts and whole else None
 
 
-def complete(run_id: str, mark: str | None, version: int, counts: Mapping[str, int], source: int | None) -> Receipt:
+def complete(run_id: str, mark: str | None, version: int, counts: Mapping[str, int], *, source: int | None, rows: int) -> Receipt:
     """Return the receipt of a run's last commit, which makes this version of the target; with it, nothing is due of the source's."""
-    return Receipt(run_id, mark, version, {**dict.fromkeys(counts, 0), "source": counts["source"], "keys": counts["keys"]}, source)
+    told = {**dict.fromkeys(counts, 0), "source": counts["source"], "keys": counts["keys"]}
+    return Receipt(run_id, mark, version, told, source, rows)

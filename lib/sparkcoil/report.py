@@ -72,7 +72,7 @@ class Measured:
 class Progress:
     """What a run has scored so far of the rows that are due, what it has copied and published, and how many may fail.
 
-    `version` is the target's as far as this run knows it.
+    `version` is the target's as far as this run knows it, and it is `disturbed` where others have changed rows of it meanwhile.
     """
 
     total: int
@@ -83,6 +83,7 @@ class Progress:
     refused: int = 0
     commits: int = 0
     version: int = 0
+    disturbed: bool = False
     published: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
@@ -97,16 +98,15 @@ class Progress:
         self.failures.extend(map(dict, staged.failures))
         self.windows.extend(map(dict, staged.windows))
 
-    def publish(self, chunks: Sequence[Measured], version: int) -> None:
-        """Note that staged chunks are in the target, which has this version since."""
+    def publish(self, chunks: Sequence[Measured]) -> None:
+        """Note that staged chunks are in the target."""
         for each in chunks:
             failed = sum(kind["rows"] for kind in each.failures) - each.refused
             self.published.update(ok=each.rows - failed, failed=failed)
-        self.version = version
 
-    def leave(self, gone: int, version: int) -> None:
-        """Note that rows have left the target, or are marked so, which has this version since."""
-        self.gone, self.version = gone, version
+    def commit(self, version: int, *, alone: bool) -> None:
+        """Note a commit, and whether nobody else has changed the target since the one before."""
+        self.version, self.disturbed = version, self.disturbed or not alone
 
     @property
     def exceeded(self) -> str | None:

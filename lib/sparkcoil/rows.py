@@ -69,7 +69,14 @@ def select_keyed(rows: DataFrame, keys: Sequence[str]) -> DataFrame:
 
 
 def with_due(
-    keyed: DataFrame, scored: DataFrame | None, held: DataFrame | None, keys: Sequence[str], *, model_digest: str, retry_failed: Retry
+    keyed: DataFrame,
+    scored: DataFrame | None,
+    held: DataFrame | None,
+    keys: Sequence[str],
+    *,
+    model_digest: str,
+    retry_failed: Retry,
+    marks: bool = False,
 ) -> DataFrame:
     """Add `__due` (new, changed, by another model, failed and to be retried, or back), `__known`, `__attempts` and, of due rows, `__held`.
 
@@ -77,7 +84,7 @@ def with_due(
     """
     if scored is None or held is None:
         return keyed.withColumns({"__due": F.lit(True), "__known": F.lit(False), "__attempts": F.lit(1), "__held": F.lit(False)})
-    left = F.col(ledger.DELETED_AT).isNotNull() if ledger.DELETED_AT in scored.columns else F.lit(False)
+    left = F.col(ledger.DELETED_AT).isNotNull() if marks else F.lit(False)
     before = scored.select(
         *quoted(keys),
         left.alias("__left"),
@@ -109,8 +116,12 @@ def select_known(scored: DataFrame, model_digest: str) -> DataFrame:
 
 
 def filter_due(rows: DataFrame, due: DataFrame, keys: Sequence[str]) -> DataFrame:
-    """Keep the rows whose key is due."""
-    return rows.join(due.select(*quoted(keys)), list(keys), "left_semi").select(*quoted(rows.columns))
+    """Keep the rows whose key is due; one that is NULL is found too, and refused where rows are judged."""
+    named = due.select(*(F.col(quote(key)).alias(f"__key{number}") for number, key in enumerate(keys)))
+    same = F.lit(True)
+    for number, key in enumerate(keys):
+        same = same & F.col(quote(key)).eqNullSafe(F.col(f"__key{number}"))
+    return rows.join(named, same, "left_semi")
 
 
 def filter_chunk(frame: DataFrame, chunk: Chunk) -> DataFrame:

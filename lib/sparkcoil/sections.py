@@ -131,7 +131,7 @@ class TargetConfig(Section):
         yield from _unless_exactly_one(data, ("table", "path"))
         yield from _column_conflicts(data, "keep")
         if data.get("gates") and data.get("publish") != "end":
-            yield Problem(("gates",), "asked for before `publish: end`: chunks are published before all is scored")
+            yield Problem(("gates",), "asks for `publish: end`: otherwise chunks are published before all is scored")
 
 
 class RowsConfig(Section):

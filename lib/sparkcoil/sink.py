@@ -19,7 +19,7 @@ from sparkcoil import drift, ledger, tables
 from sparkcoil.errors import SparkcoilError, TargetError, first_line
 from sparkcoil.rows import quote
 from sparkcoil.sections import TargetConfig
-from sparkcoil.tables import Commit, Detail, file_system, has_files
+from sparkcoil.tables import Commit, Detail, Written, file_system, has_files
 from sparkcoil.tasks import Task
 
 # Statistics put the first 32 characters of a string into Delta's log, so that only these and the keys have any.
@@ -32,7 +32,10 @@ MODEL_PROPERTY = "sparkcoil.model"
 
 @dataclass(frozen=True)
 class Target:
-    """The prediction table by its name or path, with the columns that it has or will have; those that it `may_lack` are added."""
+    """The prediction table by its name or path, with the columns that it has or will have; those that it `may_lack` are added.
+
+    With `marks` the last of them says when a row left the source.
+    """
 
     table: str | None
     path: str | None
@@ -42,6 +45,7 @@ class Target:
     task: str
     notes: Mapping[str, str] = field(default_factory=dict)
     may_lack: tuple[str, ...] = ()
+    marks: bool = False
 
     @property
     def name(self) -> str:
@@ -52,10 +56,11 @@ class Target:
 def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task, notes: Mapping[str, str] | None = None) -> Target:
     """Return the target as the contract has it; notes of the model become properties of the table when it is created."""
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
-    marked = [StructField(ledger.DELETED_AT, TimestampType())] if target.deletes == "mark" else []
+    marks = target.deletes == "mark"
+    marked = [StructField(ledger.DELETED_AT, TimestampType())] if marks else []
     schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)) + marked)
     may_lack = (*target.keep, ledger.DELETED_AT) if target.add_columns else ()
-    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {}, may_lack)
+    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {}, may_lack, marks)
 
 
 def ddl_fields(ddl: str) -> list[StructField]:
@@ -93,19 +98,21 @@ def check(spark: SparkSession, target: Target) -> Detail | None:
     return detail
 
 
-def create(spark: SparkSession, target: Target) -> None:
-    """Create the prediction table, empty, if it is not there; add to it what it may lack."""
+def create(spark: SparkSession, target: Target) -> int:
+    """Create the prediction table, empty, if it is not there; add to it what it may lack, and return how many commits that took."""
     if exists(spark, target):
-        if target.may_lack and (lacks := drift.missing(opened(spark, target).toDF().schema, target.schema)):
-            append(spark.createDataFrame([], lacks), target, {"mergeSchema": "true"})
-        return
+        adds = bool(target.may_lack) and drift.lacks(opened(spark, target).toDF().schema, target.schema)
+        if adds:
+            append(spark.createDataFrame([], target.schema), target, {"mergeSchema": "true"})
+        return int(adds)
     builder = DeltaTable.createIfNotExists(spark).addColumns(target.schema)
     builder = builder.tableName(target.table) if target.table else builder.location(location(spark, target, None))
     measured = [field.name for field in target.schema if field.name in target.keys and has_statistics(field)] + list(MEASURED)
     builder = builder.property(KEYS_PROPERTY, json.dumps(target.keys)).property(TASK_PROPERTY, target.task)
     for name, note in target.notes.items():
         builder = builder.property(f"{MODEL_PROPERTY}.{name}", note)
-    builder.property("delta.dataSkippingStatsColumns", ",".join(f"`{name}`" for name in measured)).execute()
+    builder.property("delta.dataSkippingStatsColumns", ",".join(map(quote, measured))).execute()
+    return 0
 
 
 def has_statistics(field: StructField) -> bool:
@@ -147,7 +154,7 @@ def append(rows: DataFrame, target: Target, options: Mapping[str, str]) -> None:
 def leave(spark: SparkSession, target: Target, keys: DataFrame, *, transaction: str, note: str) -> None:
     """Remove all rows of the target but those with the keys, or mark them where it has a column for it, by one commit with the note."""
     merge = merging(spark, target, keys)
-    if ledger.DELETED_AT in target.schema.names:
+    if target.marks:
         marked: dict[str, str | Column] = {ledger.DELETED_AT: "current_timestamp()"}
         merge = merge.whenNotMatchedBySourceUpdate(f"t.{ledger.DELETED_AT} IS NULL", marked)
     else:
@@ -180,16 +187,18 @@ def carrying(spark: SparkSession, transaction: str, note: str) -> Iterator[None]
                 spark.conf.set(name, old)
 
 
-def confirmed(spark: SparkSession, target: Target, note: str, *, after: int, rows: int) -> int:
-    """Return the version that a commit with the note has made; raises SparkcoilError unless it holds as many rows as were published.
+def confirmed(spark: SparkSession, target: Target, note: str, *, after: int, rows: int) -> Written:
+    """Return the commit with the note; raises SparkcoilError unless it holds as many rows as were published.
 
     Delta passes over a transaction in silence whose number is not above the last one, and says nothing of a commit that is lost.
     """
-    found = tables.committed(opened(spark, target), note, after=after) if rows else (after, 0)
-    if found is None or found[1] not in (rows, None):
-        there = "no such commit" if found is None else f"a commit of {found[1]} rows"
+    found = tables.committed(opened(spark, target), note, after=after)
+    if found is None and not rows:
+        return Written(after, 0, alone=False)  # Delta may pass over a commit of nothing
+    if found is None or found.rows not in (rows, None):
+        there = "no such commit" if found is None else f"a commit of {found.rows} rows"
         raise SparkcoilError(f"target: {target.name}: expected a commit of {rows} rows, found {there}; run it again")
-    return found[0]
+    return found
 
 
 def location(spark: SparkSession, target: Target, detail: Detail | None) -> str:

@@ -22,7 +22,10 @@ from sparkcoil.tasks import Task, wired
 CSV_OPTIONS: Mapping[str, str] = {"header": "true", "multiLine": "true", "escape": '"'}
 CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
 # Functions of time or chance: read twice, a row with one of them has two values.
-VOLATILE = re.compile(r"(?i)\b(now|current_\w+|localtimestamp|unix_timestamp|rand\w*|uuid|shuffle)\b")
+VOLATILE = re.compile(
+    r"(?i)\b(now|curdate|current_\w+|localtimestamp|unix_timestamp|rand\w*|uniform|uuid|shuffle|monotonically_increasing_id)\b"
+    r"|'(now|today|tomorrow|yesterday)'"
+)
 # The class of SQL states for values that are not as an expression or a format wants them.
 DATA_EXCEPTION = "SQLSTATE: 22"
 

@@ -41,9 +41,9 @@ def write_rows(rows: DataFrame, stage: str, *, run_id: str) -> DataFrame:
     return written(rows, f"{stage}/{run_id}/rows", rows.schema)
 
 
-def read_run(spark: SparkSession, stage: str, schema: StructType, *, run_id: str) -> DataFrame:
-    """Return all chunks that a run has staged."""
-    return spark.read.schema(schema_of(schema)).parquet(f"{stage}/{run_id}/[0-9]*")
+def read_run(spark: SparkSession, stage: str, schema: StructType, *, run_id: str, chunks: int) -> DataFrame:
+    """Return all chunks that a run has staged, each of which has to be there."""
+    return spark.read.schema(schema_of(schema)).parquet(*(f"{stage}/{run_id}/{number}" for number in range(chunks)))
 
 
 def left_over(spark: SparkSession, stage: str, schema: StructType) -> DataFrame | None:
@@ -78,13 +78,14 @@ def measure(staged: DataFrame, keys: Sequence[str]) -> Measured:
     )
 
 
-def clear(spark: SparkSession, location: str, *, but: str | None = None) -> None:
-    """Remove all stages of a target but one, which only the holder of its lease may do."""
+def clear(spark: SparkSession, location: str, *, but: str | None = None, run_id: str | None = None) -> None:
+    """Remove all stages of a target but one, and of that all runs but one where it is named; only the holder of its lease may do so."""
     system, stages = file_system(spark, f"{location}/{STAGE}")
     if but is None:
         system.delete(stages, True)
         return
-    kept = file_system(spark, but)[1].getName()
-    for each in system.listStatus(stages) if system.exists(stages) else ():
-        if each.getPath().getName() != kept:
-            system.delete(each.getPath(), True)
+    kept = file_system(spark, but)[1]
+    for folder, name in ((stages, kept.getName()), *([(kept, run_id)] if run_id else [])):
+        for each in system.listStatus(folder) if system.exists(folder) else ():
+            if each.getPath().getName() != name:
+                system.delete(each.getPath(), True)

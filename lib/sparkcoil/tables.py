@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -29,11 +29,24 @@ class Detail:
 
 @dataclass(frozen=True)
 class Commit:
-    """A table's newest version, and of its newest commit that changed rows the version and what its writer noted."""
+    """A table's newest version, and of its newest commit that changed rows the version, what its writer noted, and its rows.
+
+    `rows` is None where Delta does not count them.
+    """
 
     version: int
     changed: int
     note: str | None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """A commit that was found again: the version that it made, its rows, and whether nobody else has changed rows before it."""
+
+    version: int
+    rows: int | None
+    alone: bool
 
 
 def detail(table: DeltaTable) -> Detail:
@@ -47,21 +60,31 @@ def detail(table: DeltaTable) -> Detail:
 
 def newest(table: DeltaTable) -> Commit:
     """Return a table's newest commits in short; its history has the newest first."""
-    recent = table.history(RECENT).select("version", "operation", "userMetadata").collect()
+    recent = table.history(RECENT).select("version", "operation", "userMetadata", "operationMetrics").collect()
     changed = next((each for each in recent if each["operation"] not in UPKEEP), None)
     version = int(recent[0]["version"])
-    return Commit(version, int(changed["version"]), changed["userMetadata"]) if changed else Commit(version, version, None)
+    if changed is None:
+        return Commit(version, version, None)
+    return Commit(version, int(changed["version"]), changed["userMetadata"], counted(changed))
 
 
-def committed(table: DeltaTable, note: str, *, after: int) -> tuple[int, int | None] | None:
-    """Return the newest version after another that carries a note, and how many rows its commit wrote where Delta counts them."""
-    since = (F.col("version") > after) & (F.col("userMetadata") == note)
+def committed(table: DeltaTable, note: str, *, after: int) -> Written | None:
+    """Return the newest commit after a version that carries a note, None where there is none."""
+    since = F.col("version") > after
     for history in (table.history(RECENT), table.history()):  # all of it where others commit too
-        found = history.where(since).orderBy(F.col("version").desc()).select("version", "operation", "operationMetrics").head()
+        newer = history.where(since).select("version", "operation", "userMetadata", "operationMetrics").orderBy(F.desc("version")).collect()
+        found = next((each for each in newer if each["userMetadata"] == note), None)
         if found is not None:
-            counted = [found[2][name] for name in WRITTEN[found[1] == "MERGE"] if name in (found[2] or {})]
-            return int(found[0]), sum(map(int, counted)) if counted else None
+            before = [each for each in newer if each["version"] < found["version"] and each["operation"] not in UPKEEP]
+            return Written(int(found["version"]), counted(found), alone=not before)
     return None
+
+
+def counted(commit: Row) -> int | None:
+    """Return how many rows a commit wrote, or removed, where Delta counts them."""
+    metrics = commit["operationMetrics"] or {}
+    named = [metrics[name] for name in WRITTEN[commit["operation"] == "MERGE"] if name in metrics]
+    return sum(map(int, named)) if named else None
 
 
 def has_files(spark: SparkSession, path: str) -> bool:
