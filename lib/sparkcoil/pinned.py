@@ -52,11 +52,7 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     location = sink.location(spark, target, found)
     if found and pinned.detail and found.location == pinned.detail.location:
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
-    deletes = config.target.deletes
-    if deletes != "keep" and among is not None:
-        raise ConfigError("run()", [f"target.deletes: {deletes} asks for a look at all keys of the source; found some of them, in among"])
-    if deletes != "keep" and (pinned.detail is None or source.moves(config.source, pinned.version)):
-        raise TargetError(f"target.deletes: {deletes} asks for a source that is a Delta table, read as it stands; found {pinned.name}")
+    check_deletes(config, pinned, among)
     gates.check(spark, target.schema, config.target.gates)
     answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
@@ -69,9 +65,16 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
 
     how, digest = selection.fingerprint, selection.logged.digest
     everything = among is None  # what is scored of some keys says nothing of the rest
-    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=deletes) if everything else None
-    stage, conditions = (
-        staging.place(location, how=how, digest=digest),
-        constraints.conditions(found, target.schema) if found else Conditions(),
-    )
+    mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes) if everything else None
+    stage = staging.place(location, how=how, digest=digest)
+    conditions = constraints.conditions(found, target.schema) if found else Conditions()
     return Run(uuid.uuid4().hex, config, selection, pinned, target, location, stage, conditions, selecting, selecting(frame), roots, mark)
+
+
+def check_deletes(config: RunConfig, pinned: PinnedSource, among: DataFrame | None) -> None:
+    """Pass if rows that have left the source can be told; raises ConfigError or TargetError."""
+    deletes = config.target.deletes
+    if deletes != "keep" and among is not None:
+        raise ConfigError("run()", [f"target.deletes: {deletes} asks for a look at all keys of the source; found some of them, in among"])
+    if deletes != "keep" and (pinned.detail is None or source.moves(config.source, pinned.version)):
+        raise TargetError(f"target.deletes: {deletes} asks for a source that is a Delta table, read as it stands; found {pinned.name}")
