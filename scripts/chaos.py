@@ -16,7 +16,7 @@ import typer
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "scripts")]
 import cluster  # noqa: E402
-from havoc import families, moments, page  # noqa: E402
+from havoc import families, full, moments, page  # noqa: E402
 from havoc.families import Asked  # noqa: E402
 
 RESULTS = Path(os.environ.get("CHAOS_RESULTS") or ROOT / "docs")
@@ -33,8 +33,8 @@ ON_CLUSTER = {
 }
 LOCAL = {"spark.master": "local[2,30]"}
 # These need no cluster: a lock, and what a finished target says, are the same under any master.
-AT_HOME = ("points", "committers", "streams", "twice", "rerun", "controls")
-FAMILIES = {**families.FAMILIES, **moments.FAMILIES}
+AT_HOME = ("disks", "points", "committers", "streams", "twice", "rerun", "controls")
+FAMILIES = {**families.FAMILIES, **moments.FAMILIES, "disks": full.disks}
 app = typer.Typer()
 
 Names = Annotated[list[str], typer.Argument(metavar="[FAMILY]...", help=f"of {', '.join(FAMILIES)}; all by default")]

@@ -149,14 +149,14 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(scene: Scene, command: Sequence[str] = ()) -> Iterator[Job]:
+def running(scene: Scene, command: Sequence[str] = (), environment: Mapping[str, str] = {}) -> Iterator[Job]:
     """Start the scene's job, or another command, for the block, after which its driver does not run."""
     number = len(list(scene.place.glob("*.out")))
     out, err = scene.place / f"{number}.out", scene.place / f"{number}.err"
-    environment = {**os.environ, **surroundings(scene.folder)}
+    variables = {**os.environ, **surroundings(scene.folder), **environment}
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
-            command or jobs.command(scene.conf), cwd=scene.folder, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
+            command or jobs.command(scene.conf), cwd=scene.folder, env=variables, stdout=stdout, stderr=stderr, start_new_session=True
         )
     job = Job(process, out, err)
     try:
