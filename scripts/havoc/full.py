@@ -1,9 +1,8 @@
 """Full disks: a run whose target, shuffle files or temporary files find no room ends with the folder's name, and its rerun passes.
 
-Each place is a small tmpfs that is filled up beforehand, so that this needs the right to mount.
+Each place is a tmpfs, small at first and then grown, so that this needs the right to mount.
 """
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from havoc.families import Asked, Found, beside, ended_well
 from havoc.scene import Scene, running
 
-SIZE, LEFT_BYTES = "64m", 96 * 1024
+FULL, ROOMY = "96k", "256m"
 # What is full, and the environment of a job that has it on a disk of its own.
 PLACES: Mapping[str, Callable[[Path], dict[str, str]]] = {
     "target and stage": lambda disk: {},
@@ -30,8 +29,9 @@ def disks(asked: Asked) -> Found:
     for number, (name, environment) in enumerate(PLACES.items()):
         place = asked.scene({}, slow=False, name=f"disk{number}")
         disk = place.target if number == 0 else place.place / "disk"
-        with small_disk(disk):
+        with mounted(disk):
             problems += [f"{name}: {each}" for each in full(place, disk, environment(disk))]
+            mount(disk, f"remount,size={ROOMY}")
             with running(place, environment=environment(disk)) as job:
                 problems += [f"{name}, with room: {each}" for each in ended_well(job)]
             verdicts.append(place.verdict())
@@ -42,14 +42,10 @@ def disks(asked: Asked) -> Found:
 
 
 def full(place: Scene, disk: Path, environment: dict[str, str]) -> Iterator[str]:
-    """Run the job on a disk without room, and yield what is wrong: an end that is none, a folder that is not named, a target that has rows."""
-    ballast = disk / "ballast"
-    room = os.statvfs(disk)
-    ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - LEFT_BYTES))
+    """Run the job on a disk without room, and yield what is wrong: it ended well, did not name the folder, or published rows."""
     with running(place, environment=environment) as job:
         code = job.code()
     said = job.err.read_text(errors="replace")
-    ballast.unlink()
     if code in (0, None):
         yield f"ended with {code} though there was no room"
     elif str(disk) not in said:
@@ -59,11 +55,16 @@ def full(place: Scene, disk: Path, environment: dict[str, str]) -> Iterator[str]
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """Have a small disk of its own at a folder for the block."""
+def mounted(folder: Path) -> Iterator[None]:
+    """Have a disk of its own at a folder for the block, full at first."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "none", str(folder)], check=True)
+    mount(folder, f"size={FULL}")
     try:
         yield
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def mount(folder: Path, options: str) -> None:
+    """Mount memory at a folder."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], check=True)

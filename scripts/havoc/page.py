@@ -14,7 +14,7 @@ FAMILIES = {
     "one rerun follows",
     "committers": "eight processes commit 25 times each to one table, each commit under the lease",
     "streams": "the driver of a stream is killed while rows arrive; at the end its checkpoint is deleted, and it computes nothing again",
-    "disks": "the disk of the target, of shuffle files or of temporary files is full: the run names it and publishes nothing, its rerun passes",
+    "disks": "the disk of target, shuffle or temporary files is full: the run names it and publishes nothing; its rerun passes",
     "twice": "the same job is started twice at once on a new target: one works, the other exits 5 or finds nothing due",
     "rerun": "a finished run is run again: the model is not called, and nothing is committed",
     "controls": "finished targets are spoiled on purpose, and the oracle has to see it",
