@@ -32,11 +32,17 @@ def failing_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> Iterator[None
             yield
 
 
-def test_what_is_published_at_the_end_comes_by_one_commit(spark: SparkSession, text_model: str) -> None:
+def test_what_is_published_at_the_end_comes_by_one_commit_that_adds_and_replaces(spark: SparkSession, text_model: str) -> None:
     make_table(spark, "ended", TEXTS)
-    report = run(spark, text_run(text_model, "ended", "-", target={"table": "ended_scored", "publish": "end"}, **IN_CHUNKS))
+    config = text_run(text_model, "ended", "-", target={"table": "ended_scored", "publish": "end"}, **IN_CHUNKS)
+    report = run(spark, config)
     assert (report.rows["ok"], report.rows["unpublished"], spark.table("ended_scored").count()) == (40, 0, 40)
     assert history(spark, "ended_scored") == 2
+    spark.sql("UPDATE ended SET body = concat(body, '!') WHERE id < 20")
+    spark.sql("INSERT INTO ended SELECT id + 100, concat(body, '?') FROM ended")
+    report = run(spark, config)
+    assert (report.rows["due"], report.rows["ok"], spark.table("ended_scored").count()) == (60, 60, 80)
+    assert history(spark, "ended_scored") == 3
     assert run(spark, text_run(text_model, "ended", "ended_scored")).status == "nothing_due"
 
 
@@ -107,14 +113,3 @@ def test_over_the_budget_what_was_scored_is_kept_for_the_run_that_accepts_it(spa
         run(spark, text_run(text_model, "kept", "-", target=target, rows={"max_failed_share": 0.1}))
     report = run(spark, text_run(text_model, "kept", "-", target=target, rows={"max_failed_share": 0.5}))
     assert (report.rows["ok"], report.rows["failed"], report.rows["copied"]) == (15, 5, 15)
-
-
-def test_a_publish_at_the_end_replaces_and_adds(spark: SparkSession, text_model: str) -> None:
-    make_table(spark, "both", TEXTS)
-    config = text_run(text_model, "both", "-", target={"table": "both_scored", "publish": "end"}, **IN_CHUNKS)
-    run(spark, config)
-    spark.sql("UPDATE both SET body = concat(body, '!') WHERE id < 20")
-    spark.sql("INSERT INTO both SELECT id + 100, concat(body, '?') FROM both")
-    report = run(spark, config)
-    assert (report.rows["due"], report.rows["ok"], spark.table("both_scored").count()) == (60, 60, 80)
-    assert history(spark, "both_scored") == 3
