@@ -120,7 +120,7 @@ def shapes(spark: Any, artifact_of: Callable[[Workload], Path], scratch: Path, t
 
 
 def peaks(spark: Any, artifact_of: Callable[[Workload], Path], scratch: Path, times: int, scale: float) -> dict[str, Any]:
-    """Return the most memory that a Python worker has of each who scores on Spark."""
+    """Return the most memory that the Python workers have of each who scores on Spark."""
     workload = WORKLOADS["reviews, MiniLM"]
     rows = drawn(workload, scale / 4)
     source = on_spark.table(spark, rows, scratch, 1)
