@@ -133,7 +133,8 @@ def section(found: Found) -> str:
 def padding_section(counted: Sequence[Found]) -> Iterator[str]:
     """Yield how little of a whole window is padding."""
     if counted:
-        yield "## Padding of a whole window\n\nOf 10,000 rows, as many as a worker sorts and cuts at once on a CPU; counted, not timed.\n"
+        yield "## Padding of a whole window\n"
+        yield "Of 10,000 rows, as many as a worker on a CPU sorts and cuts at once; counted, not timed.\n"
         yield "| workload | share of what is computed that is no padding |\n|---|---|"
         yield from (f"| {each['workload']} | {each['window_padding']:.4f} |" for each in counted)
         yield ""
