@@ -118,7 +118,8 @@ def small_section(found: Found) -> str:
 def memory_section(found: Found) -> str:
     """Return the most memory that the Python workers of each had."""
     rows = [f"| {name} | {each:,} |" for name, each in found["mebibytes"].items()]
-    return "\n".join([f"### {found['workload']}", "", "| who | MiB of all Python workers, shared pages counted once |\n|---|---|", *rows, ""])
+    head = "| who | MiB of all Python workers, shared pages counted once |\n|---|---|"
+    return "\n".join([f"### {found['workload']}", "", head, *rows, ""])
 
 
 def section(found: Found) -> str:
