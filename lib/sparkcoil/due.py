@@ -55,8 +55,8 @@ def find(
     held = None if scored is None else rows.select_known(scored, model_digest)
     if held is not None and staged is not None:
         held = held.unionByName(rows.select_known(staged, model_digest))
-    judged = {"model_digest": model_digest, "retry_failed": retry_failed, "marks": marks and scored is not None}
-    keyed = rows.with_due(rows.select_keyed(selected, keys), scored, held, keys, **judged)
+    known = rows.select_keyed(selected, keys)
+    keyed = rows.with_due(known, scored, held, keys, model_digest=model_digest, retry_failed=retry_failed, marks=marks)
     asked = keyed.agg(
         F.coalesce(F.sum("__rows"), F.lit(0)).alias("source"),
         F.count("*").alias("keys"),

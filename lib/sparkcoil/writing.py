@@ -79,7 +79,7 @@ def rows_at_once(model: Any) -> int:
     layers, width = (getattr(config, name, None) for name in ("num_hidden_layers", "hidden_size"))
     if not (isinstance(layers, int) and isinstance(width, int)):
         return CPU_BUDGET.rows
-    token = 2 * layers * width * model.dtype.itemsize
+    token: int = 2 * layers * width * model.dtype.itemsize
     return min(GPU_BUDGET.rows, max(CPU_BUDGET.rows, SMALL_BYTES // (token * SMALL_TOKENS)))
 
 
