@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import constraints, files, gates, receipt, rows, sink, staging, udf
+from sparkcoil import constraints, files, quality, receipt, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.due import Due
 from sparkcoil.lease import Lease
@@ -105,7 +105,7 @@ def publish(spark: SparkSession, work: Work, staged: DataFrame, waiting: Sequenc
         everything = staging.read_run(spark, run.stage, run.target.schema, run_id=run.id, chunks=chunk.number + 1)
         staged = constraints.with_violations(everything, run.conditions)
     fitting = staged.where(~F.col(constraints.REFUSED)).select(*rows.quoted(run.target.schema.names))
-    progress.shut = gates.shut(fitting, run.config.target.gates)
+    progress.shut = quality.shut(fitting, run.config.target.gates)
     if progress.shut:
         return
     count, transaction = sum(each.rows for each in waiting), f"sparkcoil-{run.id}-{chunk.number}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, constraints, files, gates, receipt, rows, sink, source, staging
+from sparkcoil import answers, constraints, files, quality, receipt, rows, sink, source, staging
 from sparkcoil.config import RunConfig
 from sparkcoil.constraints import Conditions
 from sparkcoil.errors import ConfigError, TargetError
@@ -53,7 +53,7 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     if found and pinned.detail and found.location == pinned.detail.location:
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
     check_deletes(config, pinned, among)
-    gates.check(spark, target.schema, config.target.gates)
+    quality.check(spark, target.schema, config.target.gates)
     answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
