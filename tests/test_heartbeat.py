@@ -20,7 +20,7 @@ TEXTS = [(i, f"text number {i}") for i in range(20)]
 def place(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder on a file system without locks, with a quick heartbeat; the same folder is `tmp_path`."""
     monkeypatch.setattr(heartbeat, "EVERY_SECONDS", 0.1)
-    monkeypatch.setattr(heartbeat, "EXPIRY_SECONDS", 1.0)
+    monkeypatch.setattr(heartbeat, "EXPIRY_SECONDS", 3.0)
     name = tmp_path.name.replace("_", "-")
     spark.sparkContext._jsc.hadoopConfiguration().set(f"fs.viewfs.mounttable.{name}.link./data", tmp_path.as_uri())
     return f"viewfs://{name}/data"
@@ -48,7 +48,7 @@ def test_a_run_holds_its_target_and_gives_it_back(spark: SparkSession, text_mode
 
 def test_a_second_run_is_refused_at_once_and_names_the_first(spark: SparkSession, place: str) -> None:
     with lease.held(spark, f"{place}/scored", "first"):
-        time.sleep(1.5)  # longer than a lease that nobody keeps fresh
+        time.sleep(4)  # longer than a lease that nobody keeps fresh
         started = time.monotonic()
         with pytest.raises(TargetBusy, match=f"another run holds it: run first, process {os.getpid()} on "):
             lease.held(spark, f"{place}/scored", "second").__enter__()
@@ -117,6 +117,8 @@ def test_a_run_that_has_lost_its_target_publishes_nothing(
 ) -> None:
     from sparkcoil import staging
 
+    for name in ("EVERY_SECONDS", "EXPIRY_SECONDS"):
+        monkeypatch.setattr(heartbeat, name, 600.0)  # so that nothing is written while the file is another's
     make_table(spark, "robbed", TEXTS)
     measure = staging.measure
 
