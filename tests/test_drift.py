@@ -30,35 +30,37 @@ def schema(ddl: str) -> StructType:
     return parsed
 
 
-WANTED = schema("id BIGINT, lang STRING, prediction STRUCT<label: STRING, score: DOUBLE>, status STRING")
+@pytest.fixture
+def wanted(spark: SparkSession) -> StructType:
+    return schema("id BIGINT, lang STRING, prediction STRUCT<label: STRING, score: DOUBLE>, status STRING")
 
 
 @pytest.mark.parametrize("kind", DRIFTS)
-def test_a_column_that_is_not_as_it_should_be_is_named(kind: str) -> None:
+def test_a_column_that_is_not_as_it_should_be_is_named(wanted: StructType, kind: str) -> None:
     found, column = DRIFTS[kind]
-    said = [*drift.problems(schema(found), WANTED)]
+    said = [*drift.problems(schema(found), wanted)]
     assert any(each.startswith(f"column {column}: expected ") for each in said), said
 
 
-def test_a_renamed_column_is_told_with_the_name_that_is_there() -> None:
-    said = [*drift.problems(schema(DRIFTS["a column is renamed"][0]), WANTED)]
+def test_a_renamed_column_is_told_with_the_name_that_is_there(wanted: StructType) -> None:
+    said = [*drift.problems(schema(DRIFTS["a column is renamed"][0]), wanted)]
     assert "column lang: expected string, found no such column; did you mean 'langs'?" in said
 
 
-def test_order_and_nullability_are_the_tables_own_affair() -> None:
-    fields = [StructField(each.name, each.dataType, nullable=False) for each in reversed(WANTED.fields)]
-    assert [*drift.problems(StructType(fields), WANTED)] == []
+def test_order_and_nullability_are_the_tables_own_affair(wanted: StructType) -> None:
+    fields = [StructField(each.name, each.dataType, nullable=False) for each in reversed(wanted.fields)]
+    assert [*drift.problems(StructType(fields), wanted)] == []
 
 
-def test_what_may_be_lacking_is_no_problem_and_is_what_is_added() -> None:
+def test_what_may_be_lacking_is_no_problem_and_is_what_is_added(wanted: StructType) -> None:
     found = schema(DRIFTS["a column is dropped"][0])
-    assert [*drift.problems(found, WANTED, may_lack=["lang"])] == []
-    assert drift.lacks(found, WANTED) and not drift.lacks(WANTED, found)
+    assert [*drift.problems(found, wanted, may_lack=["lang"])] == []
+    assert drift.lacks(found, wanted) and not drift.lacks(wanted, found)
 
 
-def test_what_delta_fills_by_itself_may_be_there() -> None:
+def test_what_delta_fills_by_itself_may_be_there(wanted: StructType) -> None:
     for name in drift.GENERATED:
-        assert [*drift.problems(StructType([*WANTED, StructField("day", WANTED[0].dataType, metadata={name: "1"})]), WANTED)] == []
+        assert [*drift.problems(StructType([*wanted, StructField("day", wanted[0].dataType, metadata={name: "1"})]), wanted)] == []
 
 
 @pytest.fixture(scope="module")
