@@ -55,6 +55,7 @@ def find(
     held = None if scored is None else rows.select_known(scored, model_digest)
     if held is not None and staged is not None:
         held = held.unionByName(rows.select_known(staged, model_digest))
+    marks = marks and scored is not None and DELETED_AT in scored.columns  # which may only be added later
     known = rows.select_keyed(selected, keys)
     keyed = rows.with_due(known, scored, held, keys, model_digest=model_digest, retry_failed=retry_failed, marks=marks)
     asked = keyed.agg(
