@@ -1,11 +1,15 @@
-"""A target that another run holds. What becomes of a run that is killed is in test_chaos.py."""
+"""A driver killed in mid-run, and the same command again: every row is there once."""
 
 import json
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import jobs
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from sparkcoil import lease
@@ -26,6 +30,29 @@ def conf(spark: SparkSession, text_model: str, tmp_path: Path) -> Path:
     }
     file.write_text(json.dumps(sections))
     return file
+
+
+def commits(folder: Path) -> int:
+    return len(list((folder / "out" / "_delta_log").glob("*.json")))
+
+
+def test_a_killed_run_is_finished_by_the_next_one(conf: Path) -> None:
+    folder = conf.parent
+    with (folder / "log").open("w") as log:
+        victim = subprocess.Popen(jobs.command(conf), cwd=folder, stdout=log, stderr=log)
+    deadline = time.monotonic() + 120
+    while commits(folder) < 3:
+        assert victim.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.wait()
+    ended = jobs.score(conf, cwd=folder)
+    assert ended.code == 0, ended.said[-3000:]
+    assert 0 < ended.report["rows"]["due"] < 300
+    ids = DeltaTable(str(folder / "out")).to_pandas()["id"]
+    assert sorted(ids) == list(range(300))
+    assert sorted(each.name for each in folder.iterdir() if each.name.startswith(".")) == []
 
 
 def test_a_second_run_on_a_held_target_exits_5_and_names_the_first(spark: SparkSession, conf: Path) -> None:

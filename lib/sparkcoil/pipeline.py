@@ -78,7 +78,7 @@ def looked_at(spark: SparkSession, this: Run, commit: Commit | None, *, retry_fa
         version=commit.version if commit else 0,
         leaving=None if this.config.target.deletes == "keep" else this.config.target.max_deletes_share,
         staged=staging.left_over(spark, this.stage, this.target.schema),
-        marks=this.target.marks and commit is not None,
+        marks=this.target.marks,
     )
 
 

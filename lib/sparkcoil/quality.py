@@ -12,6 +12,8 @@ from sparkcoil.errors import TargetError, first_line
 
 def check(spark: SparkSession, schema: StructType, gates: Sequence[str]) -> None:
     """Pass if each gate is a condition on all rows of the schema; raises TargetError naming each that is not."""
+    if not gates:
+        return
     rows, problems = spark.createDataFrame([], schema), []
     for index, gate in enumerate(gates):
         try:

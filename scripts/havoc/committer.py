@@ -1,4 +1,4 @@
-"""Commits rows to a table, one by one, each under sparkcoil's lease: `committer.py TARGET NAME COMMITS --alone`."""
+"""Commits rows to a table, one by one, each under sparkcoil's lease: `committer.py TARGET NAME COMMITS`."""
 
 import sys
 import time
@@ -10,17 +10,14 @@ from sparkcoil.errors import TargetBusy
 
 def main() -> None:
     """Append a row so many times; each waits until nobody else holds the table."""
-    target, name, commits, alone = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), "--alone" in sys.argv
+    target, name, commits = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     settings = {"spark.master": "local[1]", "spark.driver.memory": "512m", "spark.sql.shuffle.partitions": "1"}
     spark = sparkcoil.start_session(settings, name="committer")
     done = 0
     while done < commits:
         row = spark.createDataFrame([(name * 1_000 + done,)], "id BIGINT").coalesce(1)
         try:
-            if alone:
-                with lease.held(spark, target, f"{name}-{done}"):
-                    row.write.format("delta").mode("append").save(target)
-            else:
+            with lease.held(spark, target, f"{name}-{done}"):
                 row.write.format("delta").mode("append").save(target)
         except TargetBusy:
             time.sleep(0.02)

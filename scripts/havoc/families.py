@@ -71,6 +71,11 @@ def found(family: str, place: Scene, start: float, *, kills: int, runs: int, pro
     return Found(family, place.rows, kills, runs, **counts, recomputed_per_kill=repeated, seconds=seconds, problems=said, notes=notes)
 
 
+def summed(verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Return what is wrong with the rows of several targets together."""
+    return {name: sum(getattr(each, name) for each in verdicts) for name in ("lost", "duplicated", "mismatched")}
+
+
 def beside(verdict: Verdict) -> Iterator[str]:
     """Yield what the oracle has found wrong beside the rows."""
     yield from (f"left behind: {each}" for each in verdict.leftovers)
@@ -170,7 +175,7 @@ def twice(asked: Asked) -> Found:
             problems.append(f"pair {number}: {place.calls()} rows computed of {place.texts}")
         verdicts.append(place.verdict())
         problems += beside(verdicts[-1])
-    counts = {name: sum(getattr(each, name) for each in verdicts) for name in ("lost", "duplicated", "mismatched")}
+    counts = summed(verdicts)
     seconds = round(time.monotonic() - start, 1)
     runs = 2 * asked.kills
     return Found("twice", asked.rows * asked.kills, 0, runs, **counts, recomputed_per_kill=None, seconds=seconds, problems=problems)

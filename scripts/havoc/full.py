@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from havoc.families import Asked, Found, beside, ended_well
+from havoc.families import Asked, Found, beside, ended_well, summed
 from havoc.scene import Scene, running
 
 FULL, ROOMY = "96k", "256m"
@@ -36,7 +36,7 @@ def disks(asked: Asked) -> Found:
                 problems += [f"{name}, with room: {each}" for each in ended_well(job)]
             verdicts.append(place.verdict())
             problems += beside(verdicts[-1])
-    counts = {name: sum(getattr(each, name) for each in verdicts) for name in ("lost", "duplicated", "mismatched")}
+    counts = summed(verdicts)
     rows, seconds = asked.rows * len(verdicts), round(time.monotonic() - start, 1)
     return Found("disks", rows, 0, 2 * len(verdicts), **counts, recomputed_per_kill=None, seconds=seconds, problems=problems)
 

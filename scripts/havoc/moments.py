@@ -14,7 +14,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
 from havoc.at_point import POINTS
-from havoc.families import Asked, Found, beside, ended_well, found, killed_at_random
+from havoc.families import Asked, Found, beside, ended_well, found, killed_at_random, summed
 from havoc.reader import reading
 from havoc.scene import Scene, running, surroundings
 
@@ -45,7 +45,7 @@ def points(asked: Asked) -> Found:
             verdicts.append(place.verdict())
             calls += place.calls() - place.texts
             problems += [f"{publish}, {point}: {each}" for each in (*said, *reader.problems, *beside(verdicts[-1]))]
-    counts = {name: sum(getattr(each, name) for each in verdicts) for name in ("lost", "duplicated", "mismatched")}
+    counts = summed(verdicts)
     rows, seconds = asked.rows * len(verdicts), round(time.monotonic() - start, 1)
     if kills < len(verdicts):
         problems.append(f"only {kills} of {len(verdicts)} points were reached")
@@ -70,7 +70,7 @@ def committers(asked: Asked) -> Found:
     write_deltalake(str(target), pa.table({"id": pa.array([], pa.int64())}))
     environment = {**os.environ, **surroundings(asked.folder)}
     command = [sys.executable, str(SCRIPTS / "committer.py"), str(target)]
-    started = [subprocess.Popen([*command, str(each), str(COMMITS), "--alone"], env=environment) for each in range(COMMITTERS)]
+    started = [subprocess.Popen([*command, str(each), str(COMMITS)], env=environment) for each in range(COMMITTERS)]
     problems = [f"committer {number} ended with {code}" for number, code in enumerate(each.wait() for each in started) if code]
     wanted = {number * 1_000 + commit for number in range(COMMITTERS) for commit in range(COMMITS)}
     table = DeltaTable(str(target))
