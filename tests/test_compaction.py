@@ -75,6 +75,18 @@ def test_texts_are_those_of_rows_alone(models: Any, family: str) -> None:
     assert [each.completions for each in engine.forward(rows)] == [engine.forward([each])[0].completions for each in rows]
 
 
+def test_prompts_of_unlike_lengths_are_encoded_apart_and_to_the_same_states(models: Any) -> None:
+    encoder = models["t5"][2].model.get_encoder()
+    lengths = [3, 40, 4, 90, 41, 3]
+    ids = torch.randint(5, 50, (len(lengths), max(lengths)), generator=torch.Generator().manual_seed(0))
+    mask = (torch.arange(ids.shape[1]) < torch.tensor(lengths)[:, None]).long()
+    with torch.inference_mode(), shapes(encoder) as found:
+        states = compaction.encoded(encoder, ids, mask)
+        whole = encoder(input_ids=ids, attention_mask=mask).last_hidden_state
+    assert found[:-1] == [(1, 90), (2, 41), (3, 4)]
+    assert torch.allclose(states * mask[:, :, None], whole * mask[:, :, None], atol=1e-5)
+
+
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "initializer_range": 0.5}
 ATTENTION = {"intermediate_size": 64, "num_attention_heads": 2, "max_position_embeddings": 256}
 OTHERS: dict[str, dict[str, Any]] = {

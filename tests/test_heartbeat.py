@@ -72,19 +72,18 @@ def test_what_a_dead_run_held_is_taken_over(spark: SparkSession, place: str, tmp
     assert names(tmp_path) == set()
 
 
-def test_a_run_whose_clock_is_behind_is_not_taken_for_dead(spark: SparkSession, place: str, tmp_path: Path) -> None:
+def test_a_run_whose_clock_is_behind_is_not_taken_for_dead(
+    spark: SparkSession, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = left(tmp_path, seconds_ago=10)
 
-    def write() -> None:
-        time.sleep(0.05)
+    def write_meanwhile(seconds: float) -> None:
         file.write_text(json.dumps({"run_id": "other", "pid": 1, "host": "elsewhere", "at": 1}))
         os.utime(file, (time.time() - 10,) * 2)
 
-    thread = threading.Thread(target=write)
-    thread.start()
+    monkeypatch.setattr(heartbeat, "sleep", write_meanwhile)
     with pytest.raises(TargetBusy):
         lease.held(spark, f"{place}/scored", "mine").__enter__()
-    thread.join()
 
 
 def test_of_many_that_take_over_one_does(spark: SparkSession, place: str, tmp_path: Path) -> None:

@@ -15,10 +15,14 @@ from transformers import Cache, DynamicCache, LogitsProcessor, LogitsProcessorLi
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from transformers.modeling_outputs import BaseModelOutput
 
+from sparkcoil import batching
+from sparkcoil.batching import Budget
 from sparkcoil.steps import Watch
 
 # The share of a batch's rows whose end ends a call: each call costs about as much as a step does.
 LEAVING = 0.25
+# Padded tokens of prompts that a CPU encodes at once, and how many of them padding may be.
+ENCODER_BUDGET = Budget(2_048, 64, padding=32)
 # What of a model's generation configuration counts from the tokens that a call begins with, or from the encoder's input.
 UNDIVIDED = ("begin_suppress_tokens", "exponential_decay_length_penalty", "encoder_repetition_penalty", "encoder_no_repeat_ngram_size")
 
@@ -111,7 +115,7 @@ def started(model: Any, ids: torch.Tensor, mask: torch.Tensor, *, shared: int) -
     """Return prompts whose first `shared` tokens, or whose encoder's part, are computed."""
     rows = range(len(ids))
     if model.config.is_encoder_decoder:
-        hidden = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+        hidden = encoded(model.get_encoder(), ids, mask)
         own = model.generation_config
         first = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
         return Flight(rows, ids.new_full((len(ids), 1), first), mask, hidden=hidden)
@@ -121,6 +125,24 @@ def started(model: Any, ids: torch.Tensor, mask: torch.Tensor, *, shared: int) -
     if past is not None:
         past.batch_repeat_interleave(len(ids))
     return Flight(rows, ids, mask, past)
+
+
+def encoded(encoder: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the encoder's states of prompts that are padded behind; on a CPU those of like lengths are computed together.
+
+    The states are of shape (prompts, tokens, width), zero where a prompt is padding.
+    """
+    if ids.device.type != "cpu":
+        return cast(torch.Tensor, encoder(input_ids=ids, attention_mask=mask).last_hidden_state)
+    lengths = mask.sum(dim=1).tolist()
+    order, states = batching.longest_first(lengths), list[torch.Tensor]()
+    while len(states) < len(order):
+        rest = order[len(states) :]
+        group = rest[: batching.take(rest, lengths, ENCODER_BUDGET, exact=False)]
+        longest = max(1, lengths[group[0]])
+        found = encoder(input_ids=ids[group, :longest], attention_mask=mask[group, :longest]).last_hidden_state
+        states += torch.nn.functional.pad(found, (0, 0, 0, ids.shape[1] - longest))
+    return torch.stack(states)[torch.tensor(order).argsort()]
 
 
 def written(

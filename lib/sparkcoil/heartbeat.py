@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from time import sleep
 from typing import Any
 
 from py4j.protocol import Py4JError  # type: ignore[import-untyped]
@@ -56,7 +57,7 @@ class Heartbeat:
         if not self.created():
             found = self.read()
             if self.age() > EXPIRY_SECONDS:
-                time.sleep(EVERY_SECONDS * 1.5)  # the clocks of two machines may differ: a living run has written meanwhile
+                sleep(EVERY_SECONDS * 1.5)  # the clocks of two machines may differ: a living run has written meanwhile
             if self.age() <= EXPIRY_SECONDS or self.read() != found or not self.removed(found) or not self.created():
                 raise TargetBusy(f"target: another run holds it: {describe(found)} (lease file {self.place.getName()} beside the target)")
         self.heard = time.monotonic()
@@ -120,7 +121,12 @@ class Heartbeat:
     def removed(self, found: Mapping[str, Any]) -> bool:
         """Remove what a dead run has left, and nothing that a living one has written since it was found."""
         aside = self.place.suffix(f".{self.owner['run_id']}")
-        renamed: bool = self.system.rename(self.place, aside)
+        try:
+            renamed: bool = self.system.rename(self.place, aside)
+        except Py4JError:  # some file systems raise where another was quicker, and others answer with false
+            if self.system.exists(self.place):
+                raise
+            renamed = False
         if not renamed:
             return False
         if self.read(aside) != found:
