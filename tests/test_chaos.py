@@ -81,6 +81,12 @@ def test_the_oracle_sees_every_way_of_spoiling_a_target(finished: Any) -> None:
     assert finished.verdict().holds
 
 
+def test_the_oracle_sees_what_is_wrong_with_jobs_that_are_written_naively(finished: Any, jars: None) -> None:
+    from havoc import controls
+
+    assert controls.caught_naive(finished) == {name: True for name, _ in controls.NAIVE.values()}
+
+
 def test_a_chunk_that_is_committed_twice_is_not_expected(finished: Any) -> None:
     append(finished, range(0), 1)
     assert len(finished.verdict().commits) == 1

@@ -1,6 +1,9 @@
-"""Targets that are spoiled on purpose: an oracle that passes one of them would prove nothing."""
+"""Targets spoiled on purpose, and those of jobs that are written naively: an oracle that passes one of them would prove nothing."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from havoc import oracle
 from havoc.oracle import Verdict
-from havoc.scene import Scene
+from havoc.scene import Scene, surroundings
 
 
 def append_again(target: Path) -> None:
@@ -49,6 +52,24 @@ CONTROLS: Mapping[str, tuple[Callable[[Path], None], Callable[[Verdict, int], bo
     "a staged file left": (leave_a_stage, lambda verdict, rows: verdict == Verdict(0, 0, 0, leftovers=("_sparkcoil",))),
     "a lock file left": (leave_a_lock, lambda verdict, rows: len(verdict.leftovers) == 1 and not verdict.commits),
 }
+
+
+# What each job of naive.py does, and what the oracle has to say of its target.
+NAIVE: Mapping[str, tuple[str, Callable[[Verdict, int], bool]]] = {
+    "append_twice": ("a rerun that appends", lambda verdict, rows: verdict.duplicated == rows),
+    "raise_at_a_row": ("a function that raises at a bad row", lambda verdict, rows: verdict.lost == rows),
+    "reverse_versions": ("two chunks under one transaction id, the later first", lambda verdict, rows: 0 < verdict.lost < rows),
+    "resolve_in_tasks": ("an alias that each task resolves, and that moves", lambda verdict, rows: 0 < verdict.mismatched < rows),
+    "shuffle_noise": ("a shuffle above a noisy model, whose files are lost", lambda verdict, rows: verdict.lost > 0 < verdict.duplicated),
+}
+
+
+def caught_naive(scene: Scene) -> dict[str, bool]:
+    """Return for each naive job over the scene's source whether the oracle says what is wrong with its target."""
+    folder, script = scene.place / "naive", Path(__file__).with_name("naive.py")
+    command = [sys.executable, str(script), str(scene.folder / "in"), str(folder)]
+    subprocess.run(command, check=True, env={**os.environ, **surroundings(scene.folder), "SPARK_LOCAL_DIRS": str(folder / "local")})
+    return {name: is_seen(oracle.verdict(folder / job / "out", scene.hashes), scene.rows) for job, (name, is_seen) in NAIVE.items()}
 
 
 def caught(scene: Scene) -> dict[str, bool]:

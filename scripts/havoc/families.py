@@ -199,12 +199,12 @@ def rerun(asked: Asked) -> Found:
 
 
 def controls(asked: Asked) -> Found:
-    """Spoil a finished target in each of several ways: the oracle has to see every one of them."""
+    """Spoil a finished target in each of several ways, and score by jobs with a fault each: the oracle has to see every one of them."""
     start = time.monotonic()
     place = asked.scene({}, slow=False)
     with running(place) as job:
         problems = [*ended_well(job)]
-    caught = spoiling.caught(place)
+    caught = {**spoiling.caught(place), **spoiling.caught_naive(place)}
     problems += [f"not caught: {name}" for name, is_caught in caught.items() if not is_caught]
     return found("controls", place, start, kills=0, runs=1, problems=problems, caught=sorted(caught))
 

@@ -37,7 +37,7 @@ def hashes_of(texts: Sequence[str]) -> pd.Series:
 
 def verdict(target: Path, hashes: pd.Series) -> Verdict:
     """Return what is wrong with a target whose rows should be those of the source, each with its hash."""
-    if not (target / "_delta_log").is_dir():
+    if not DeltaTable.is_deltatable(str(target)):
         return Verdict(len(hashes), 0, 0)
     seen = visible(DeltaTable(str(target)))
     return Verdict(

@@ -17,7 +17,7 @@ FAMILIES = {
     "disks": "the disk of target, shuffle or temporary files is full: the run names it and publishes nothing; its rerun passes",
     "twice": "the same job is started twice at once on a new target: one works, the other exits 5 or finds nothing due",
     "rerun": "a finished run is run again: the model is not called, and nothing is committed",
-    "controls": "finished targets are spoiled on purpose, and the oracle has to see it",
+    "controls": "finished targets are spoiled on purpose, and jobs are run that are written naively: the oracle has to see it",
 }
 OPENING = """# Chaos
 
