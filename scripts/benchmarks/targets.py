@@ -9,12 +9,11 @@ OURS, BARE = "sparkcoil", "bare loop"
 Found = Mapping[str, Any]
 # Why a target is missed, by workload, as far as that is known.
 CAUSES: Mapping[str, str] = {
-    "tickets, MiniLM, 1 file": "Planning, staging and the commit take as long as scoring some 150 of these rows.",
-    "reviews, MiniLM, 1 file": "Of 120 rows a run's fixed costs are a quarter of the time, and of its two tasks one waits for the other; "
-    "more tasks (4, 6 or 8 of 160 rows) took as long.",
+    "tickets, MiniLM, 1 file": "Reading, planning and the commit take about two seconds, whatever the rows.",
+    "reviews, MiniLM, 1 file": "Of two tasks one waits for the other, and reading, planning and the commit take about two seconds.",
     "zero-shot of ten labels, BERT-mini": "Everyone computes each text with each label; only the work around that is saved.",
     "templated chat, Llama": "Of 24 new tokens each takes a step, whose costs a small model has from torch and not from its size.",
-    "translation, T5": "Six tenths of the time go to the model's own layers, which each token of each text passes whoever writes it.",
+    "translation, T5": "Each token of each text passes the model's layers, whoever writes it.",
     "translation, Marian": "Each token of each text passes the model's layers, whoever writes it.",
     "calls, Whisper-tiny": "Each window's encoder reads 30 seconds, whoever runs it; what is saved is in writing.",
     "calls, wav2vec2 with layer norm": "Every second is computed by everyone; batches gain a CPU nothing.",
@@ -105,7 +104,8 @@ def judged(measured: Sequence[Found]) -> Iterator[str]:
         value = target.of(found) if found is not None and ("window_padding" in found) == (target.figure == WINDOW) else None
         if found is None or value is None:
             continue
-        said = f"- {target.workload}: {target.figure} is {value:.2f}, at least {target.least:g} was aimed at"
+        digits = 4 if target.figure == WINDOW else 2
+        said = f"- {target.workload}: {target.figure} is {value:.{digits}f}, at least {target.least:g} was aimed at"
         yield f"{said}: met." if value >= target.least else f"{said}: **missed**.{reason(target, found)}"
 
 
