@@ -21,6 +21,7 @@ PLAIN = (
     "ledger",
     "batching",
     "pacing",
+    "estimate",
     "error_budget",
     "scoring",
     "watchdog",

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparkcoil.config import RunConfig as RunConfig
+    from sparkcoil.estimate import Plan as Plan
+    from sparkcoil.forecast import plan as plan
+    from sparkcoil.forecast import preview as preview
     from sparkcoil.notebook import register as register
     from sparkcoil.notebook import score as score
     from sparkcoil.notebook import scoring_udf as scoring_udf
@@ -17,10 +20,13 @@ if TYPE_CHECKING:
 
 # Imported on first use: a run file is judged without Spark, and an executor loads what it runs alone.
 _HOMES = {
+    "Plan": "estimate",
     "RunConfig": "config",
     "RunReport": "report",
     "load_config": "runfile",
     "log_model": "registry",
+    "plan": "forecast",
+    "preview": "forecast",
     "register": "notebook",
     "run": "pipeline",
     "run_stream": "stream",

@@ -45,6 +45,39 @@ def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False, retry_c
     finish(scored)
 
 
+def plan(
+    conf: Conf,
+    set_: Set = [],  # noqa: B006
+    retry_failed: RetryFailed = False,
+    retry_code: RetryCode = [],  # noqa: B006
+    max_hours: Annotated[float | None, typer.Option(help="exit 3 where the estimate is longer")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="exit 3 where the estimate costs more, by the run file's cost.per_hour")] = None,
+    preview: Annotated[int, typer.Option(min=0, help="score so many rows first, and show them")] = 0,
+) -> None:
+    """Say what a run would do and about how long it would take; nothing is written, and the last line printed is the plan as JSON."""
+
+    def planned() -> str:
+        from sparkcoil.runfile import load_config
+
+        config = load_config(conf, set_)
+        from sparkcoil import forecast
+        from sparkcoil.session import start_session
+
+        spark = start_session(config.spark, name=f"plan of {config.name}")
+        try:
+            if preview:
+                for row in forecast.preview(spark, config, count=preview).collect():
+                    print(json.dumps(row.asDict(recursive=True), default=str))
+            made = forecast.plan(spark, config, retry_failed=retry_failed or retry_code or False)
+            forecast.within(made, max_hours=max_hours, max_cost=max_cost)
+            print(made)
+            return made.to_json()
+        finally:
+            spark.stop()
+
+    finish(planned)
+
+
 def log_model(
     checkpoint: Annotated[Path, typer.Argument(help="a directory made by save_pretrained: of a model, or of an adapter")],
     task: Annotated[str, typer.Option(help="the task, such as text-classification")],
@@ -134,5 +167,6 @@ def main() -> None:
         """Score tables with transformers models logged in MLflow, on Spark, into Delta."""
 
     app.command()(score)
+    app.command()(plan)
     app.command()(log_model)
     app()

@@ -12,7 +12,7 @@ from sparkcoil.agreement import task_problems
 from sparkcoil.fields import Mode, Setting, Text
 from sparkcoil.ledger import DELETED_AT
 from sparkcoil.problems import Problem, Section, expected, from_pydantic
-from sparkcoil.sections import BatchingConfig, ModelConfig, RowsConfig, SourceConfig, StreamConfig, TargetConfig, given, names
+from sparkcoil.sections import BatchingConfig, CostConfig, ModelConfig, RowsConfig, SourceConfig, StreamConfig, TargetConfig, given, names
 
 
 class RunConfig(Section):
@@ -30,6 +30,7 @@ class RunConfig(Section):
     rows: RowsConfig = RowsConfig()
     batching: BatchingConfig = BatchingConfig()
     stream: StreamConfig = StreamConfig()
+    cost: CostConfig = CostConfig()
     spark: Annotated[Mapping[str, Setting], expected("a mapping of Spark settings")] = {}
     """Spark settings for start_session."""
 

@@ -16,6 +16,8 @@ from sparkcoil.tasks import Task
 INPUTS = "__inputs"
 # Columns that stay in the stage: what a window of rows cost, and whether a row was copied.
 STATS, COPIED = "__stats", "__copied"
+# Why a key is due: new, changed (its inputs, or how they are scored), other_model, retried or returned.
+WHY = "__why"
 # Which rows that failed are scored again: all, none, or those with one of some codes.
 Retry = bool | Collection[str]
 # What a row that is copied has from the row with the same inputs.
@@ -78,12 +80,13 @@ def with_due(
     retry_failed: Retry,
     marks: bool = False,
 ) -> DataFrame:
-    """Add `__due` (new, changed, by another model, failed and to be retried, or back), `__known`, `__attempts` and, of due rows, `__held`.
+    """Add `__due`, `__why`, `__known`, `__attempts` and, of due rows, `__held`.
 
     A key is known that the target has; a row is held whose inputs the same model has scored before in the same way, under any key.
     """
     if scored is None or held is None:
-        return keyed.withColumns({"__due": F.lit(True), "__known": F.lit(False), "__attempts": F.lit(1), "__held": F.lit(False)})
+        new = {"__due": F.lit(True), WHY: F.lit("new"), "__known": F.lit(False), "__attempts": F.lit(1), "__held": F.lit(False)}
+        return keyed.withColumns(new)
     left = F.col(ledger.DELETED_AT).isNotNull() if marks else F.lit(False)
     before = scored.select(
         *quoted(keys),
@@ -102,6 +105,11 @@ def with_due(
         {
             "__known": F.col("__hash").isNotNull(),
             "__due": ~same | again | F.coalesce("__left", F.lit(False)),
+            WHY: F.when(F.col("__hash").isNull(), "new")
+            .when(F.col("__left"), "returned")
+            .when(again, "retried")
+            .when(F.col("__digest") != model_digest, "other_model")
+            .otherwise("changed"),
             "__attempts": F.when(again, F.coalesce(F.col("__tried"), F.lit(1)) + 1).otherwise(F.lit(1)),
         }
     ).drop("__hash", "__digest", "__failed", "__tried", "__code", "__left")

@@ -22,6 +22,7 @@ from sparkcoil.fields import (
     Format,
     Keys,
     Keywords,
+    Money,
     Number,
     Publish,
     Query,
@@ -166,6 +167,13 @@ class BatchingConfig(Section):
     """How many rows are published by one commit, instead."""
     partitions: Count | None = None
     """How many Spark tasks a chunk is cut into."""
+
+
+class CostConfig(Section):
+    """What the machines cost, for the plan of a run."""
+
+    per_hour: Money | None = None
+    """What all executors and the driver cost in an hour, in your money; jobs/plan.py says what a run will cost then."""
 
 
 class StreamConfig(Section):

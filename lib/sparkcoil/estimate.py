@@ -1,0 +1,134 @@
+"""How long a run would take, from a few of its rows: a value of what was tried, and the arithmetic. Knows nothing of Spark."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+# A commit with what belongs to it, in seconds: staging a chunk, counting it and publishing it.
+COMMIT_SECONDS = 2.0
+# Seconds of a worker that are no work of its own: others run beside them, or they come once.
+ASIDE = ("load", "wait")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Rows that were scored for the plan: how many, their bytes, what their windows noted, how many were cut, and how many failed."""
+
+    rows: int
+    bytes: int
+    windows: Sequence[Mapping[str, Any]]
+    truncated: int
+    failed: int
+
+    @property
+    def busy_seconds(self) -> float:
+        """Seconds that workers were at work on them, those of all slots together."""
+        return float(sum(seconds for each in self.windows for name, seconds in each["seconds"].items() if name not in ASIDE))
+
+    @property
+    def units(self) -> float:
+        """How many tokens, or seconds of sound, they have."""
+        return float(sum(each["units"] for each in self.windows))
+
+    def of_windows(self, name: str) -> str:
+        """Return what the windows say of a name, each different answer once."""
+        return ", ".join(sorted({str(each[name]) for each in self.windows}))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The different inputs that are to be scored: how many, their bytes in all, and the bytes of one at some percentiles."""
+
+    rows: int
+    bytes: int
+    percentiles: Mapping[str, int]
+
+
+def scoring_seconds(probe: Probe, sizes: Sizes, slots: int) -> float:
+    """Return how long all inputs keep the slots busy; what an input costs goes by its bytes."""
+    if not probe.bytes:
+        return probe.busy_seconds / max(1, probe.rows) * sizes.rows / slots
+    return probe.busy_seconds * sizes.bytes / probe.bytes / slots
+
+
+def lengths(probe: Probe, sizes: Sizes) -> dict[str, int]:
+    """Return percentiles of the inputs' lengths in the model's unit, from their bytes and what the probe's bytes came to."""
+    per_byte = probe.units / probe.bytes if probe.bytes else 0.0
+    return {name: round(size * per_byte) for name, size in sizes.percentiles.items()}
+
+
+def chunks(seconds: float, rows: int, *, chunk_rows: int | None, chunk_seconds: float) -> int:
+    """Return how many commits a run makes that scores for so long, the first of which shows how fast it is."""
+    if chunk_rows:
+        return -(-rows // chunk_rows)
+    return 1 + round(seconds / chunk_seconds)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do; nothing of it was done. `str` shows it, `to_json` is the last line that a job prints.
+
+    `rows` counts what is due by why, `lengths` are in `unit`, `seconds` are estimates by stage, and `cost` is in the run file's money.
+    """
+
+    name: str
+    task: str
+    options: Mapping[str, Any]
+    options_from: Mapping[str, str]
+    options_ignored: Mapping[str, str]
+    source: Mapping[str, Any]
+    target: Mapping[str, Any]
+    model: Mapping[str, Any]
+    rows: Mapping[str, int]
+    unit: str
+    lengths: Mapping[str, int]
+    truncated_share: float
+    failed_share: float
+    slots: int
+    tasks: int
+    chunks: int
+    probe: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    cost: float | None = None
+
+    def to_json(self) -> str:
+        """Return the plan as one line of JSON."""
+        return json.dumps({**asdict(self), "exit_code": 0}, default=str)
+
+    def __str__(self) -> str:
+        """Return the plan as some lines of text."""
+        why = ", ".join(f"{self.rows[name]:,} {said}" for name, said in WHY.items() if self.rows.get(name))
+        options = [f"{name}={value!r} ({self.options_from[name]})" for name, value in self.options.items() if name in self.options_from]
+        percentiles = ", ".join(f"{name} {value:,}" for name, value in self.lengths.items())
+        lines = {
+            "run": f"{self.name}: {self.task}",
+            "model": "{uri}, {mebibytes:,.1f} MiB, {dtype} on {device}".format(**self.model),
+            "source": "{name} at version {version}".format(**self.source),
+            "target": "{name} at version {version}".format(**self.target),
+            "due": f"{self.rows['due']:,} of {self.rows['keys']:,} keys" + (f": {why}" if why else ""),
+            "to score": f"{self.rows['to_score']:,} different inputs; {self.rows['copied']:,} rows are copied",
+            f"{self.unit} each": percentiles or "none were tried",
+            "cut, failed": f"{self.truncated_share:.1%} and {self.failed_share:.1%} of {self.probe.get('rows', 0)} rows that were tried",
+            "spread": f"{self.tasks} tasks on {self.slots} slots, {self.chunks} chunks",
+            "options": ", ".join(options) or "the task's own",
+            "estimate": spoken(self.seconds["total"]) + (f", costs {self.cost:,.2f}" if self.cost is not None else ""),
+        }
+        return "\n".join(f"{name + ':':<14} {said}" for name, said in lines.items())
+
+
+# Why a row is due, by the name of its count.
+WHY = {
+    "new": "new",
+    "changed": "changed or to be scored in another way",
+    "other_model": "scored by another model",
+    "retried": "failed before",
+    "returned": "back in the source",
+}
+
+
+def spoken(seconds: float) -> str:
+    """Return a length of time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5_400 else f"{seconds / 3_600:.1f} hours"
