@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sparkcoil import report
+
 # A commit with what belongs to it, in seconds: staging a chunk, counting it and publishing it.
 COMMIT_SECONDS = 2.0
 # Seconds of a worker that are no work of its own: others run beside them, or they come once.
@@ -29,7 +31,7 @@ class Probe:
     @property
     def units(self) -> float:
         """How many tokens, or seconds of sound, they have."""
-        return float(sum(each["units"] for each in self.windows))
+        return report.total(self.windows, "units")
 
     def of_windows(self, name: str) -> str:
         """Return what the windows say of a name, each different answer once."""

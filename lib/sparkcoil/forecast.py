@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType, StructType
 
-from sparkcoil import chunks, digest, estimate, files, rows, udf
+from sparkcoil import chunks, digest, estimate, files, pinned, rows, udf
 from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import RefusedError
@@ -139,7 +139,7 @@ def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: in
 
 def described(this: Run, todo: Due, why: Mapping[str, int], sizes: Sizes, tried: Probe, clock: Clock, *, slots: int, tasks: int) -> Plan:
     """Return the plan in words and figures."""
-    chosen, config = this.selection, this.config
+    config = this.config
     scoring = estimate.scoring_seconds(tried, sizes, slots) if tried.rows else 0.0
     batching = config.batching
     due = todo.counts["due"]
@@ -148,12 +148,7 @@ def described(this: Run, todo: Due, why: Mapping[str, int], sizes: Sizes, tried:
     seconds["total"] = sum(seconds.values())
     per_hour = config.cost.per_hour
     return Plan(
-        name=config.name,
-        task=chosen.task.name,
-        options=chosen.plain_options,
-        options_from={**chosen.effective.origins},
-        options_ignored={**chosen.effective.ignored},
-        source={"name": this.source.name, "version": this.source.version},
+        **pinned.described(this),
         target={"name": this.target.name, "version": todo.version},
         model=model_of(this, tried),
         rows={**{name: todo.counts.get(name, 0) for name in ("source", "keys", "due")}, **why, **split(todo, sizes)},

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -34,6 +35,19 @@ class Run:
     rows: DataFrame
     roots: tuple[str, ...]
     mark: str | None
+
+
+def described(this: Run) -> dict[str, Any]:
+    """Return what a run's plan and its report both say of it: what scores, with which options from where, and which source."""
+    effective = this.selection.effective
+    return {
+        "name": this.config.name,
+        "task": this.selection.task.name,
+        "options": effective.plain,
+        "options_from": {**effective.origins},
+        "options_ignored": {**effective.ignored},
+        "source": {"name": this.source.name, "version": this.source.version},
+    }
 
 
 def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None = None) -> Run:

@@ -105,13 +105,8 @@ def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     logged = this.selection.logged
     jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
     described = {
-        "name": this.config.name,
+        **pinned.described(this),
         "run_id": this.id,
-        "task": this.selection.task.name,
-        "options": this.selection.plain_options,
-        "options_from": {**this.selection.effective.origins},
-        "options_ignored": {**this.selection.effective.ignored},
-        "source": {"name": this.source.name, "version": this.source.version},
         "target": {"name": this.target.name, "version": progress.version, **jsonl},
         "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
     }

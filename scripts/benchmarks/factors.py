@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sparkcoil.estimate import ASIDE
+
 SLOTS = 2
-# Stages in which a worker only waits, or which others run beside it.
-ASIDE = ("load", "wait")
 
 
 def factors(bare: float, seconds: Mapping[str, float], throughput: Mapping[str, Any]) -> dict[str, float]:
