@@ -60,15 +60,19 @@ def plan(
         from sparkcoil.runfile import load_config
 
         config = load_config(conf, set_)
-        from sparkcoil import forecast
+        from sparkcoil import forecast, pinned
+        from sparkcoil.report import Clock
         from sparkcoil.session import start_session
 
         spark = start_session(config.spark, name=f"plan of {config.name}")
         try:
+            clock = Clock()
+            with clock.stage("prepare"):
+                this = pinned.prepared(spark, config)
             if preview:
-                for row in forecast.preview(spark, config, count=preview).collect():
+                for row in forecast.previewed(spark, this, count=preview).collect():
                     print(json.dumps(row.asDict(recursive=True), default=str))
-            made = forecast.plan(spark, config, retry_failed=retry_failed or retry_code or False)
+            made = forecast.planned(spark, this, clock, retry_failed=retry_failed or retry_code or False)
             forecast.within(made, max_hours=max_hours, max_cost=max_cost)
             print(made)
             return made.to_json()
