@@ -13,7 +13,7 @@ import pyspark
 from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
-from sparkcoil import cache
+from sparkcoil import cache, disks
 from sparkcoil.errors import EnvironmentError_
 
 # The same settings for spark-submit are in conf/spark-defaults.conf; a test holds the two together.
@@ -58,7 +58,8 @@ IVY_SETTINGS = """<ivysettings>
 def start_session(settings: Mapping[str, str] | None = None, *, name: str = "sparkcoil") -> SparkSession:
     """Return the active session, or a new one that reads and writes Delta, with `settings` over sparkcoil's defaults.
 
-    Raises EnvironmentError_ without Java 17. What spark-submit was given wins over the defaults, not over `settings`.
+    Raises EnvironmentError_ without Java 17, SparkcoilError where a disk is full.
+    What spark-submit was given wins over the defaults, not over `settings`.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
@@ -73,7 +74,8 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
     builder = SparkSession.builder.appName(name)
     for key, value in chosen.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    with disks.naming(lambda: disks.scratch(chosen.get("spark.local.dir"))):  # where Delta's jars are copied to
+        spark = builder.getOrCreate()
     if chosen.get("spark.jars.ivy", "").startswith(str(delta_folder())):
         keep_jars(delta_folder())
     register_tables(spark)
