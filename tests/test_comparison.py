@@ -1,19 +1,20 @@
 """Champion and challenger: two models over the same rows in one pass, and how far they agree."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+import pyspark
 import pytest
 import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 from runs import history, make_table, text_run
 from safetensors.torch import load_file, save_file
 
-from sparkcoil import RunReport, comparison, log_model, plan, run, tasks
-from sparkcoil.errors import BudgetExceeded, ConfigError, ModelError, TargetError
-from sparkcoil.runfile import parse
+from sparkcoil import RunReport, log_model, plan, run
+from sparkcoil.errors import ConfigError, ModelError, TargetError
 
 TEXTS = [(i, f"Return the sum of the {i % 40} numbers, or raise a KeyError.") for i in range(50)]
 
@@ -92,9 +93,7 @@ def test_a_share_of_different_inputs_is_asked_and_equal_ones_alike(spark: SparkS
     assert 10 < count < 40
 
 
-def test_a_target_without_the_column_is_refused_unless_columns_are_added(
-    spark: SparkSession, text_model: str, other_model: str
-) -> None:
+def test_a_target_without_the_column_is_refused_unless_columns_are_added(spark: SparkSession, text_model: str, other_model: str) -> None:
     make_table(spark, "later", TEXTS[:3])
     run(spark, text_run(text_model, "later", "later_scored"))
     make_table(spark, "later", TEXTS[:5])
@@ -106,6 +105,54 @@ def test_a_target_without_the_column_is_refused_unless_columns_are_added(
     found = spark.table("later_scored").orderBy("id").select("challenger.status").collect()
     assert [row[0] for row in found] == [None, None, None, "ok", "ok"]
     assert history(spark, "later_scored") == before + 2
+
+
+def test_predictions_without_a_name_are_compared_by_all_but_their_numbers(spark: SparkSession) -> None:
+    entities = tasks.load("token-classification")
+    kind = f"STRUCT<{', '.join(ledger.colon_separated(entities.prediction))}>"
+    parsed = spark.createDataFrame([], f"prediction {kind}").schema["prediction"].dataType
+    assert isinstance(parsed, StructType)
+    made = [
+        f"from_json('{json.dumps({'entities': [entity(label, score)]})}', '{kind}')"
+        for label, score in (("A", 0.5), ("A", 0.75), ("B", 0.5))
+    ]
+    for other, expected in ((made[1], True), (made[2], False)):
+        frame = spark.sql(f"SELECT {made[0]} AS prediction, named_struct('prediction', {other}) AS challenger")
+        assert frame.select(comparison.same(parsed)).head()[0] is expected  # type: ignore[index]
+
+
+def entity(label: str, score: float) -> dict[str, object]:
+    return {"label": label, "word": "x", "score": score, "start": 0, "end": 1}
+
+
+def test_embeddings_are_compared_by_their_cosine_and_are_never_equal(spark: SparkSession) -> None:
+    frame = spark.sql(
+        "SELECT named_struct('embedding', array(1.0F, 0.0F)) AS prediction, "
+        "named_struct('prediction', named_struct('embedding', array(3.0F, 4.0F))) AS challenger"
+    )
+    kind = frame.schema["prediction"].dataType
+    assert isinstance(kind, StructType)
+    assert frame.select(comparison.same(kind), comparison.distance(kind)).head() == (None, pytest.approx(0.4))
+
+
+def test_it_is_not_asked_where_spark_tries_the_task_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    specs = [testing.write_checkpoint(tmp_path / name / "model").parent for name in ("one", "other")]
+    one, other = (Spec("echo", {}, Placement("cpu", "auto"), Weights(digest.of_folder(each), str(each), None), {}) for each in specs)
+    frame = pd.DataFrame({"text": [b"a", b"b"], CHALLENGED: [True, False]})
+    answers = [each["challenger"] for each in Scorer(replace(one, challenger=other)).predict(frame)["r"]]
+    assert [(each["status"], each["prediction"]["echo"]) for each in answers] == [("ok", testing.hash_of("a")), (None, None)]
+    again = Scorer(replace(other, challenger=None))
+    monkeypatch.setattr(pyspark.TaskContext, "get", classmethod(lambda _: SecondAttempt()))
+    said, _ = again.answers([{"text": b"a"}, {"text": b"b"}], [True, False])
+    assert [(each["status"], each["error"]["code"]) for each in said] == [("failed", "skipped"), (None, None)]
+    assert again.scoring is None
+
+
+class SecondAttempt:
+    """What Spark tells of a task that it tries for the second time."""
+
+    def attemptNumber(self) -> int:
+        return 1
 
 
 def test_a_challenger_that_cannot_score_is_refused_before_the_first_row(spark: SparkSession, text_model: str, audio_model: str) -> None:
