@@ -10,11 +10,15 @@ import pytest
 import torch
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 from runs import history, make_table, text_run
 from safetensors.torch import load_file, save_file
 
-from sparkcoil import RunReport, log_model, plan, run
+from sparkcoil import RunReport, comparison, digest, ledger, log_model, plan, run, tasks, testing
+from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, ModelError, TargetError
+from sparkcoil.scorer import CHALLENGED, Scorer, Spec
+from sparkcoil.weights import Weights
 
 TEXTS = [(i, f"Return the sum of the {i % 40} numbers, or raise a KeyError.") for i in range(50)]
 

@@ -182,7 +182,7 @@ class ChallengerConfig(Section):
     @staticmethod
     def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield what is said of a challenger that is not named."""
-        if data and not data.get("uri"):
+        if data.get("uri") is None and (data.get("options") is not None or data.get("share", 1) != 1):
             yield Problem(("uri",), "missing, and without it there is no challenger")
 
 
