@@ -126,7 +126,7 @@ def test_predictions_without_a_name_are_compared_by_all_but_their_numbers(spark:
 
 
 def entity(label: str, score: float) -> dict[str, object]:
-    return {"label": label, "word": "x", "score": score, "start": 0, "end": 1}
+    return {"entity": label, "text": "x", "score": score, "start": 0, "end": 1}
 
 
 def test_embeddings_are_compared_by_their_cosine_and_are_never_equal(spark: SparkSession) -> None:
