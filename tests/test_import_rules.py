@@ -38,6 +38,8 @@ PLAIN = (
     "truncation",
     "reading",
     "recordings",
+    "heard",
+    "wire",
     "roots",
     "containers",
     "transcripts",

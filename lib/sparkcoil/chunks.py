@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import constraints, files, quality, receipt, rows, sink, staging, udf
+from sparkcoil import comparison, constraints, files, quality, receipt, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.due import Due
 from sparkcoil.lease import Lease
@@ -50,6 +50,7 @@ def score_due(spark: SparkSession, work: Work) -> None:
                 staged = staged_chunk(spark, work, keyed, function, chunk)
                 waiting.append(staging.measure(staged, work.run.target.keys))
                 progress.add(waiting[-1])
+                progress.compared += comparison.pairs(staged, work.run.selection.task) if work.run.challenger else []
                 seconds = taken()
             if chunk.is_last:
                 staging.clear(spark, work.run.location, but=work.run.stage, run_id=work.run.id)  # all of it is in this run's own stage now
@@ -72,7 +73,7 @@ def staged_chunk(spark: SparkSession, work: Work, keyed: DataFrame | None, funct
     chosen = rows.with_attempts(rows.filter_chunk(run.rows, chunk), due_keys, run.config.source.keys)
     recorded = scored_chunk(run, chosen, function, tasks(spark, run.config.batching, chunk))
     if todo.counts["held"] and todo.held is not None:
-        recorded = recorded.unionByName(copied_chunk(run, chosen, todo.held))
+        recorded = recorded.unionByName(copied_chunk(run, chosen, todo.held), allowMissingColumns=True)
     staged = staging.write_chunk(recorded, run.stage, run.target.schema, run_id=run.id, chunk=chunk.number)
     return constraints.with_violations(staged, run.conditions)
 
@@ -80,7 +81,7 @@ def staged_chunk(spark: SparkSession, work: Work, keyed: DataFrame | None, funct
 def cleared(spark: SparkSession, run: Run) -> tuple[udf.ScoringFunction, Cleared]:
     """Return the scorer as a function, and what the executors found when they tried it."""
     sample = files.with_contents(run.rows.limit(SAMPLE_ROWS), rows.INPUTS, run.roots).select(F.col(rows.INPUTS).alias("inputs"))
-    return udf.scoring_function(spark, run.selection, run.config.batching, sample=sample, roots=run.roots)
+    return udf.scoring_function(spark, run.selection, run.config.batching, sample=sample, roots=run.roots, challenger=run.challenger)
 
 
 def scored_chunk(run: Run, chosen: DataFrame, function: udf.ScoringFunction, partitions: int) -> DataFrame:
@@ -88,8 +89,10 @@ def scored_chunk(run: Run, chosen: DataFrame, function: udf.ScoringFunction, par
     keys, keep = run.config.source.keys, run.config.target.keep
     due_rows = files.with_contents(chosen.where("NOT __held"), rows.INPUTS, run.roots)
     evenly = rows.spread_evenly(due_rows, partitions)
-    recorded, fixed = rows.with_record(evenly, function), constants(run.selection.logged, run.id)
-    return rows.select_ledger(recorded, keys, keep, task=run.selection.task, constants=fixed)
+    recorded = rows.with_record(evenly, function, challenged=run.challenged)
+    fixed = constants(run.selection.logged, run.id)
+    beside = constants(run.challenger.logged, run.id) if run.challenger else None
+    return rows.select_ledger(recorded, keys, keep, task=run.selection.task, constants=fixed, challenger=beside)
 
 
 def copied_chunk(run: Run, chosen: DataFrame, held: DataFrame) -> DataFrame:

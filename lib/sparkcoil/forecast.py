@@ -131,7 +131,7 @@ def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: in
     share = min(1.0, count / max(1, sizes.rows))
     chosen = asked.where(F.pmod(F.xxhash64("input_hash", F.lit("probe")), F.lit(1_000_000)) < int(share * 1_000_000) + 1)
     spread = rows.spread_evenly(files.with_contents(chosen, rows.INPUTS, this.roots), slots)
-    record = rows.with_record(spread, function)
+    record = rows.with_record(spread, function, challenged=this.challenged)
     looked = record.select(
         SIZE,
         F.col("__record.stats").alias("stats"),

@@ -4,7 +4,23 @@ from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, changes, chunks, disks, due, lease, pinned, receipt, report, rows, sink, source, staging, tracking
+from sparkcoil import (
+    answers,
+    changes,
+    chunks,
+    comparison,
+    disks,
+    due,
+    lease,
+    pinned,
+    receipt,
+    report,
+    rows,
+    sink,
+    source,
+    staging,
+    tracking,
+)
 from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
@@ -109,6 +125,7 @@ def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
         "run_id": this.id,
         "target": {"name": this.target.name, "version": progress.version, **jsonl},
         "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
+        "challenger": comparison.told(this, progress.compared),
     }
     finished = report.finished(described, todo.counts, progress, clock)
     if progress.total:

@@ -38,6 +38,7 @@ class RunReport:
     exceeded: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     throughput: Mapping[str, Any] = field(default_factory=dict)
+    challenger: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """Return the report as one line of JSON."""
@@ -87,6 +88,7 @@ class Progress:
     published: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
+    compared: list[Mapping[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
     shut: str | None = None
 

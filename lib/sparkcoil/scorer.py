@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sparkcoil import engines, ledger, tasks, watchdog, weights
+from sparkcoil import engines, heard, tasks, watchdog, weights, wire
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
-from sparkcoil.errors import EnvironmentError_
+from sparkcoil.errors import EnvironmentError_, RowError
 from sparkcoil.scoring import Record, Scoring
 from sparkcoil.tasks import Row, Task
 from sparkcoil.weights import Weights
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sparkcoil.supervision import Supervisor
 
 SPEC = "sparkcoil.json"
+# The cell that says whether a row is one of those that the challenger scores too.
+CHALLENGED = "__challenged"
 CACHED_ENGINES = 2
 
 
@@ -35,6 +37,7 @@ class Spec:
     """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`.
 
     `timeout` is how many seconds a model may give no sign of life; None where Spark would not try the task of a worker that is ended again.
+    A `challenger` scores the rows whose cell CHALLENGED is true beside it.
     """
 
     task: str
@@ -46,6 +49,7 @@ class Spec:
     model: str | None = None
     roots: Sequence[str] = ()
     timeout: float | None = None
+    challenger: "Spec | None" = None
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
@@ -58,8 +62,14 @@ class Spec:
 
 def read_spec(folder: Path) -> Spec:
     """Return the spec of a staged model."""
-    fields = json.loads((folder / SPEC).read_text())
-    return Spec(**{**fields, "placement": Placement(**fields["placement"]), "weights": Weights(**fields["weights"])})
+    return spec_of(json.loads((folder / SPEC).read_text()))
+
+
+def spec_of(fields: Mapping[str, Any]) -> Spec:
+    """Return the spec that was written as these fields."""
+    beside = fields.get("challenger")
+    parts = {"placement": Placement(**fields["placement"]), "weights": Weights(**fields["weights"])}
+    return Spec(**{**fields, **parts, "challenger": spec_of(beside) if beside else None})
 
 
 _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
@@ -93,21 +103,50 @@ class Scorer:
         self.spec = spec
         self.scoring: Scoring | None = None
         self.supervisor: Supervisor | None = None
+        self.challenger = Scorer(spec.challenger) if spec.challenger else None
 
     def predict(self, frame: pd.DataFrame, params: Mapping[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
         """Return one record for every row, as MLflow can convert it, with what the window cost in the first one."""
-        rows = [dict(zip(frame.columns, cells, strict=True)) for cells in zip(*(frame[name] for name in frame), strict=True)]
-        if self.spec.probe:
-            from sparkcoil import probe
+        cells = zip(*(frame[name] for name in frame), strict=True)
+        rows: list[dict[str, Any]] = [dict(zip(frame.columns, each, strict=True)) for each in cells]
+        chosen = [bool(row.pop(CHALLENGED, False)) for row in rows]
+        with heard.remembered() if any(chosen) else nullcontext():
+            if self.spec.probe:
+                from sparkcoil import probe
 
-            records, note = [Record(None, None)] * len(rows), probe.report(self.spec, rows)
-        else:
-            records, note = self.score(rows)
-        task, _ = tasks.fitted(self.spec.task, self.spec.options)
-        empty = empty_prediction(task.wire)
-        results = [flat(each, task, empty) for each in records]
+                records, note = [Record(None, None)] * len(rows), {**probe.report(self.spec, rows)}
+            else:
+                records, note = self.score(rows)
+            results = [{**each, "stats": None} for each in self.said(records)]
+            if self.challenger is not None:
+                answers, seconds = self.challenger.answers(rows, chosen)
+                results = [{**each, "challenger": answer} for each, answer in zip(results, answers, strict=True)]
+                note = {**note, "seconds": {**note.get("seconds", {}), "challenger": seconds}}
         results[0]["stats"] = json.dumps(note)
         return {"r": results}
+
+    def answers(self, rows: Sequence[Row], chosen: Sequence[bool]) -> tuple[list[dict[str, Any]], float]:
+        """Return what the model says beside another one, nothing of rows that are not chosen, and the seconds that took.
+
+        It is not asked where Spark tries the task again, so that it cannot take rows of the other one with it twice.
+        """
+        start = time.perf_counter()
+        asked = [row for row, is_chosen in zip(rows, chosen, strict=True) if is_chosen]
+        skipped = Record(None, RowError("model", "skipped", "Spark has tried the task again, and the challenger was not asked"))
+        records = [skipped] * len(asked) if is_retry() or not asked else self._here(asked)[0]
+        said = iter(self.said(records))
+        unsaid = wire.unsaid(wire.empty_prediction(self.task.wire))
+        return [next(said) if is_chosen else unsaid for is_chosen in chosen], time.perf_counter() - start
+
+    def said(self, records: Sequence[Record]) -> list[dict[str, Any]]:
+        """Return records as MLflow can convert them."""
+        empty = wire.empty_prediction(self.task.wire)
+        return [wire.said(each, self.task, empty) for each in records]
+
+    @property
+    def task(self) -> Task:
+        """The task as its options make it."""
+        return tasks.fitted(self.spec.task, self.spec.options)[0]
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         """Return one record for every row and what they cost; raises if their numbers differ, since results are matched by position."""
@@ -208,33 +247,3 @@ def quieten() -> None:
     logs: Any = transformers.utils.logging
     logs.set_verbosity_error()
     logs.disable_progress_bar()
-
-
-def flat(record: Record, task: Task, empty: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as MLflow can convert it: no null struct, array or map; what has no value is empty."""
-    error = record.error
-    return {
-        "prediction": task.sent(record.prediction) if record.prediction is not None else empty,
-        "status": "ok" if error is None else "failed",
-        "error": {
-            "stage": error.stage if error else None,
-            "code": error.code if error else None,
-            "message": error.message if error else None,
-            "retryable": error.retryable if error else None,
-        },
-        "warnings": list(record.warnings),
-        "stats": None,
-    }
-
-
-def empty_prediction(ddl: str) -> dict[str, Any]:
-    """Return a prediction with nothing in it: arrays empty, structs filled with the same, scalars null."""
-    return {name.rstrip(":"): empty(kind) for name, kind in ledger.split_fields(ddl)}
-
-
-def empty(kind: str) -> Any:
-    """Return the emptiest value of a type that MLflow can convert."""
-    outer, _, inner = kind.partition("<")
-    if outer.upper() == "STRUCT":
-        return empty_prediction(inner.removesuffix(">"))
-    return [] if outer.upper() == "ARRAY" else None
