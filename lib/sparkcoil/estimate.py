@@ -124,6 +124,9 @@ class Plan:
     def _repr_html_(self) -> str:
         return shown.html(self.lines())
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
 
 # Why a row is due, by the name of its count.
 WHY = {

@@ -122,7 +122,7 @@ def _function(
 ) -> tuple[Selection, Any]:
     check_classic(spark)
     if on_error not in functions.ON_ERROR:
-        found = f"on_error: expected {', '.join(functions.ON_ERROR)}, found {on_error!r}{did_you_mean(on_error, functions.ON_ERROR)}"
+        found = f"on_error: expected struct, null or raise, found {on_error!r}{did_you_mean(on_error, functions.ON_ERROR)}"
         raise ConfigError(caller, [found])
     selection = selected(caller, model_uri, task=task, options=options, columns=None)
     return selection, udf.scoring_function(spark, selection, BatchingConfig())[0]

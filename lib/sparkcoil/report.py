@@ -73,6 +73,9 @@ class RunReport:
     def _repr_html_(self) -> str:
         return shown.html(self.lines())
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
+
 
 @dataclass(frozen=True)
 class Cleared:
