@@ -37,9 +37,9 @@ def checkout(
     (folder / "docs" / "notebooks").mkdir(parents=True)
     shutil.copytree(ROOT / "conf", folder / "conf")
     tables = scripts[1].quickstart(spark, examples)
-    few = {"docstrings": tables["docstrings"].where("package = 'mailbox'"), "recordings": tables["recordings"].where("file < 'keypad_0012'")}
-    for name, frame in few.items():
-        frame.coalesce(1).write.format("delta").save(str(folder / "spark-warehouse" / name))
+    few = {"docstrings": "package = 'mailbox'", "recordings": "file < 'keypad_0012'"}
+    for name, condition in few.items():
+        tables[name].where(condition).coalesce(1).write.format("delta").save(str(folder / "spark-warehouse" / name))
     return folder
 
 
@@ -55,9 +55,7 @@ def kinds(notebook: NotebookNode) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_runs_to_its_end_and_gives_what_is_stored(
-    checkout: Path, scripts: tuple[ModuleType, ModuleType], name: str
-) -> None:
+def test_a_notebook_runs_to_its_end_and_gives_what_is_stored(checkout: Path, scripts: tuple[ModuleType, ModuleType], name: str) -> None:
     done = scripts[0].executed(ROOT / "docs" / "notebooks" / f"{name}.ipynb", checkout)
     assert kinds(done) == kinds(stored(name))
 

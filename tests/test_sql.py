@@ -65,9 +65,8 @@ def test_fields_and_filters_above_a_function_compute_each_row_once(
     spark: SparkSession, computed: Callable[[], Mapping[str, int]], function: str
 ) -> None:
     scored = f"SELECT id, {function}(body) AS p FROM documents WHERE body IS NOT NULL"
-    prediction = PREDICTIONS[function]
-    statement = f"SELECT id, {prediction}.echo, {prediction}.worker FROM ({scored}) WHERE {prediction}.echo > '' AND {prediction}.worker > 0"
-    assert found(spark, statement) == RIGHT
+    echo, worker = (f"{PREDICTIONS[function]}.{field}" for field in ("echo", "worker"))
+    assert found(spark, f"SELECT id, {echo}, {worker} FROM ({scored}) WHERE {echo} > '' AND {worker} > 0") == RIGHT
     assert computed() == ONCE
 
 

@@ -32,7 +32,7 @@ def test_semicolons_end_statements_but_within_texts_names_and_comments(text: str
 def test_a_name_that_ends_in_sql_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "two.sql").write_text("SELECT 1; SELECT 2")
     assert statements.read(str(tmp_path / "two.sql")) == ["SELECT 1", "SELECT 2"]
-    with pytest.raises(ConfigError, match="no file nowhere.sql"):
+    with pytest.raises(ConfigError, match=r"no file nowhere\.sql"):
         statements.read("nowhere.sql")
     with pytest.raises(ConfigError, match="expected a statement, found none"):
         statements.read(" ; -- nothing")

@@ -82,7 +82,7 @@ def sql(
     query: Annotated[str, typer.Argument(metavar="SQL", help="a file that ends in .sql, or the statements themselves")],
     function: Annotated[list[str], typer.Option(metavar="NAME=URI", help="a model as a function; may be repeated")] = [],  # noqa: B006
     on_error: Annotated[str, typer.Option(help="what a failed row gives: struct, null or raise")] = "struct",
-    rows: Annotated[int, typer.Option(min=0, help="show so many rows of each result")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="show so many rows of each result")] = 20,
 ) -> None:
     """Do SQL statements with models as functions; the last line printed says how it ended, as JSON."""
 

@@ -50,7 +50,7 @@ def models(given: Sequence[str]) -> dict[str, str]:
 
 
 def do(
-    spark: SparkSession, statements: Sequence[str], uris: dict[str, str], *, on_error: Any, rows: int, shown: Callable[[str], None]
+    spark: SparkSession, statements: Sequence[str], uris: Mapping[str, str], *, on_error: Any, rows: int, shown: Callable[[str], None]
 ) -> None:
     """Do the statements in order with the functions there, and show up to so many rows of what each of them gives, as JSON.
 
