@@ -49,13 +49,13 @@ def found(spark: SparkSession, statement: str) -> dict[int, str | None]:
 
 
 def test_a_failed_row_gives_null_where_that_is_asked_for(spark: SparkSession, functions: None) -> None:
-    assert found(spark, "SELECT id, hashed_or_null(body).echo FROM documents") == {**RIGHT, 8: None}
+    assert found(spark, "SELECT id, hashed_or_null(body).echo AS echo FROM documents") == {**RIGHT, 8: None}
     assert spark.sql("SELECT hashed_or_null(body) AS p FROM documents").dtypes == [("p", "struct<echo:string,worker:bigint>")]
 
 
 def test_a_failed_row_ends_the_query_where_that_is_asked_for_by_stage_and_code_alone(spark: SparkSession, functions: None) -> None:
     with pytest.raises(PySparkException) as raised:
-        spark.sql("SELECT id, hashed_or_raise(body).echo FROM bad_documents").collect()
+        spark.sql("SELECT id, hashed_or_raise(body).echo AS echo FROM bad_documents").collect()
     assert "sparkcoil: hashed_or_raise: a row failed with model/model_error" in str(raised.value)
     assert "canary" not in str(raised.value)
 
@@ -87,20 +87,20 @@ def test_another_word_for_failed_rows_is_refused(spark: SparkSession, echo: Path
 
 
 def test_a_temporary_view_holds_a_function(spark: SparkSession, computed: Callable[[], Mapping[str, int]]) -> None:
-    spark.sql("CREATE OR REPLACE TEMPORARY VIEW hashes AS SELECT id, hashed_or_null(body).echo FROM documents")
+    spark.sql("CREATE OR REPLACE TEMPORARY VIEW hashes AS SELECT id, hashed_or_null(body).echo AS echo FROM documents")
     assert found(spark, "SELECT * FROM hashes WHERE echo IS NOT NULL") == RIGHT
     assert computed() == ONCE
 
 
 def test_spark_keeps_no_function_in_a_permanent_view(spark: SparkSession, functions: None) -> None:
     with pytest.raises(AnalysisException, match="INVALID_TEMP_OBJ_REFERENCE"):
-        spark.sql("CREATE VIEW permanent_hashes AS SELECT id, hashed_or_null(body).echo FROM documents")
+        spark.sql("CREATE VIEW permanent_hashes AS SELECT id, hashed_or_null(body).echo AS echo FROM documents")
 
 
 def test_a_merge_computes_each_row_of_its_source_once(spark: SparkSession, computed: Callable[[], Mapping[str, int]]) -> None:
     make_table(spark, "merged", [(i, "old") for i in (0, 1, 99)], "id BIGINT, echo STRING")
     spark.sql(
-        "MERGE INTO merged USING (SELECT id, hashed_or_null(body).echo FROM documents) new ON merged.id = new.id "
+        "MERGE INTO merged USING (SELECT id, hashed_or_null(body).echo AS echo FROM documents) new ON merged.id = new.id "
         "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
     assert found(spark, "SELECT * FROM merged") == {**RIGHT, 8: None, 99: "old"}

@@ -53,7 +53,7 @@ def test_a_statement_that_spark_refuses_is_named_with_what_is_wrong(spark: Spark
 def test_a_failed_row_ends_the_job_by_its_stage_and_code(spark: SparkSession, tmp_path: Path) -> None:
     uri = testing.write_echo_model(tmp_path / "echo")
     shown: list[str] = []
-    asked = ["SELECT hashed(CAST(id AS STRING)).echo FROM range(2)", "SELECT hashed(CAST(NULL AS STRING)).echo"]
+    asked = ["SELECT hashed(CAST(id AS STRING)).echo AS echo FROM range(2)", "SELECT hashed(CAST(NULL AS STRING)).echo"]
     with pytest.raises(SparkcoilError) as ended:
         statements.do(spark, asked, {"hashed": uri}, on_error="raise", rows=20, shown=shown.append)
     assert str(ended.value) == "statement 2: hashed: a row failed with input/null_input"
@@ -62,7 +62,9 @@ def test_a_failed_row_ends_the_job_by_its_stage_and_code(spark: SparkSession, tm
 
 def test_the_job_prints_rows_and_how_it_ended(spark: SparkSession, tmp_path: Path) -> None:
     uri = testing.write_echo_model(tmp_path / "echo")
-    statement = "CREATE TEMPORARY VIEW v AS SELECT hashed(CAST(id AS STRING)).echo FROM range(9); SELECT count(DISTINCT echo) AS n FROM v"
+    statement = (
+        "CREATE TEMPORARY VIEW v AS SELECT hashed(CAST(id AS STRING)).echo AS echo FROM range(9); SELECT count(DISTINCT echo) AS n FROM v"
+    )
     job = [sys.executable, str(ROOT / "jobs" / "sql.py"), statement, "--function", f"hashed={uri}", "--on-error", "null"]
     done = subprocess.run(job, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
