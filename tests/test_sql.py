@@ -60,6 +60,10 @@ def test_a_failed_row_ends_the_query_where_that_is_asked_for_by_stage_and_code_a
     assert "canary" not in str(raised.value)
 
 
+def test_a_failed_row_whose_result_is_not_used_ends_nothing(spark: SparkSession, functions: None) -> None:
+    assert spark.sql("SELECT id FROM (SELECT id, hashed_or_raise(body) AS p FROM bad_documents)").count() == 1
+
+
 @pytest.mark.parametrize("function", PREDICTIONS)
 def test_fields_and_filters_above_a_function_compute_each_row_once(
     spark: SparkSession, computed: Callable[[], Mapping[str, int]], function: str
