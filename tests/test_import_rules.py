@@ -26,6 +26,7 @@ PLAIN = (
     "scoring",
     "watchdog",
     "report",
+    "shown",
     "artifact",
     "options",
     "fitness",

@@ -82,6 +82,29 @@ def plan(
     finish(planned)
 
 
+def sql(
+    query: Annotated[str, typer.Argument(metavar="SQL", help="a file that ends in .sql, or the statements themselves")],
+    function: Annotated[list[str], typer.Option(metavar="NAME=URI", help="a model as a function; may be repeated")] = [],  # noqa: B006
+    on_error: Annotated[str, typer.Option(help="what a failed row gives: struct, null or raise")] = "struct",
+    rows: Annotated[int, typer.Option(min=1, help="show so many rows of each result")] = 20,
+) -> None:
+    """Do SQL statements with models as functions; the last line printed says how it ended, as JSON."""
+
+    def done() -> str:
+        from sparkcoil import statements
+        from sparkcoil.session import start_session
+
+        asked, uris = statements.read(query), statements.models(function)
+        spark = start_session(name="sql")
+        try:
+            statements.do(spark, asked, uris, on_error=on_error, rows=rows, shown=print)
+            return json.dumps({"exit_code": 0, "statements": len(asked)})
+        finally:
+            spark.stop()
+
+    finish(done)
+
+
 def log_model(
     checkpoint: Annotated[Path, typer.Argument(help="a directory made by save_pretrained: of a model, or of an adapter")],
     task: Annotated[str, typer.Option(help="the task, such as text-classification")],
@@ -172,5 +195,6 @@ def main() -> None:
 
     app.command()(score)
     app.command()(plan)
+    app.command()(sql)
     app.command()(log_model)
     app()

@@ -12,6 +12,7 @@ from sparkcoil.config import RunConfig
 from sparkcoil.constraints import Conditions
 from sparkcoil.errors import ConfigError, ModelError, TargetError
 from sparkcoil.selection import Selection, select
+from sparkcoil.session import check_classic
 from sparkcoil.sink import Target
 from sparkcoil.source import PinnedSource
 
@@ -63,6 +64,7 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     """
     if not isinstance(config, RunConfig):
         raise ConfigError("run()", [f"config: expected a RunConfig, found {type(config).__name__}; load_config(path) reads a run file"])
+    check_classic(spark)
     selection = select(config.model, name=config.name, task=config.task, columns=config.source.columns)
     challenger = challenging(config, selection)
     pinned = source.pin(spark, config.source)

@@ -8,11 +8,15 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
-from sparkcoil import error_budget
+from sparkcoil import error_budget, shown
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.sections import RowsConfig
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
+
+# What became of the rows that were due, by the name of its count; copied rows are among the others.
+PARTS = {"ok": "ok", "failed": "failed", "unpublished": "not published", "copied": "copied"}
+SPEED = "{rows_per_second:,.1f} rows and {units_per_second:,.0f} {unit} a second, {dtype} on {device}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,35 @@ class RunReport:
     def to_json(self) -> str:
         """Return the report as one line of JSON."""
         return json.dumps(asdict(self), default=str)
+
+    def lines(self) -> dict[str, str]:
+        """Return what the report says, by what it is about; what there is nothing to say of is left out."""
+        failed = ", ".join(f"{each['rows']:,} {each['stage']}/{each['code']}" for each in self.failures)
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items() if name != "total")
+        lines = {
+            "run": f"{self.name}: {self.task}, {self.run_id}",
+            "status": f"{self.status}, exit code {self.exit_code}",
+            "exceeded": self.exceeded or "",
+            "model": str(self.model["uri"]),
+            "source": "{name} at version {version}".format(**self.source),
+            "target": "{name} at version {version}".format(**self.target),
+            "due": f"{self.rows.get('due', 0):,} of {self.rows.get('keys', 0):,} keys",
+            "of them": shown.listed(self.rows, PARTS),
+            "failures": failed,
+            "throughput": SPEED.format(**self.throughput) if self.throughput else "",
+            "seconds": f"{self.seconds.get('total', 0):.1f}" + (f": {stages}" if stages else ""),
+        }
+        return {name: said for name, said in lines.items() if said}
+
+    def __str__(self) -> str:
+        """Return the report as some lines of text."""
+        return shown.text(self.lines())
+
+    def _repr_html_(self) -> str:
+        return shown.html(self.lines())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
     """
     active = SparkSession.getActiveSession()
     if active is not None:
+        check_classic(active)
         return active
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if not submitted:
@@ -76,10 +77,20 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
         builder = builder.config(key, value)
     with disks.naming(lambda: disks.scratch(chosen.get("spark.local.dir"))):  # where Delta's jars are copied to
         spark = builder.getOrCreate()
+    check_classic(spark)
     if chosen.get("spark.jars.ivy", "").startswith(str(delta_folder())):
         keep_jars(delta_folder())
     register_tables(spark)
     return spark
+
+
+def check_classic(session: object) -> None:
+    """Pass if a session has a driver's JVM beside it; raises EnvironmentError_ for one of Spark Connect, which has none."""
+    if type(session).__module__.startswith("pyspark.sql.connect."):
+        raise EnvironmentError_(
+            "expected a session on Spark's driver, found one of Spark Connect, from which a model's files cannot be handed to "
+            "the executors; score on the driver, such as by spark-submit jobs/score.py, and read the prediction table from here"
+        )
 
 
 def chosen_settings(settings: Mapping[str, str], *, submitted: bool) -> dict[str, str]:

@@ -184,39 +184,6 @@ def record_columns(record: Column, task: Task, *, attempts: Column) -> Mapping[s
     }
 
 
-def nulled(scored: Column, task: Task) -> Column:
-    """Return the UDF's result as one struct of the ledger's first four columns, with real NULLs.
-
-    Each mention of a nondeterministic UDF runs it again; inside `transform` its result is named without being mentioned.
-    """
-    columns = F.transform(
-        F.array(scored), lambda each: F.struct(*(c.alias(n) for n, c in record_columns(each["r"], task, attempts=F.lit(1)).items()))
-    )
-    return columns[0]
-
-
-def sql_function(name: str, task: Task) -> str:
-    """Return the statement that makes a SQL function around the registered UDF `<name>_records`."""
-    needed = [each for each in task.inputs if each.required] or [each for each in task.inputs if "string" in each.types][:1]
-    text = {each.name for each in needed if each.as_text or ("string" in each.types and each.name not in files.MEDIA)}
-    parameters = ", ".join(f"{each.label} {'STRING' if each.name in text else each.types[0].upper()}" for each in needed)
-    sent = ", ".join(f"'{each.name}', {f'CAST({each.label} AS BINARY)' if each.name in text else each.label}" for each in needed)
-    values = {name: f"e.r.prediction.{name}" for name, _ in ledger.split_fields(task.prediction)}
-    values |= {
-        name: f"from_json({values[name]}, '{kind}')" for name, kind in ledger.split_fields(task.prediction) if name in task.json_fields
-    }
-    values |= {name: f"unbase64({values[name]})" for name in task.binary_fields}
-    fields = ", ".join(f"'{name}', {value}" for name, value in values.items())
-    error = ", ".join(f"'{field}', e.r.error.{field}" for field in ("stage", "code", "message", "retryable"))
-    filled = f"""named_struct(
-        'prediction', if(e.r.status = 'ok', named_struct({fields}), NULL),
-        'status', e.r.status,
-        'error', if(e.r.status = 'ok', NULL, named_struct({error}, 'attempts', 1)),
-        'warnings', e.r.warnings)"""
-    body = f"transform(array({name}_records(named_struct({sent}))), e -> {filled})[0]"
-    return f"CREATE OR REPLACE TEMPORARY FUNCTION {name}({parameters}) RETURN {body}"
-
-
 def in_windows(function: Any, rows: int) -> Any:
     """Return MLflow's UDF, which takes one struct, with Arrow batches cut into windows of so many rows, each with a result of its own."""
     predict = function.func
