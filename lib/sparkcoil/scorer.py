@@ -177,8 +177,8 @@ class Scorer:
         return self.supervisor.score(rows)
 
     def _load(self) -> float:
-        quieten()
         self.placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
+        quieten(self.placement.device)
         engine, seconds = cached_engine(self.spec, self.placement)
         limit = self.spec.timeout
         self.scoring = scoring_of(self.spec, engine, nullcontext() if limit is None else watchdog.ending(limit))
@@ -239,10 +239,15 @@ def device_here(asked: str) -> str:
     return f"cuda:{given.addresses[0]}" if given else "cuda:0"
 
 
-def quieten() -> None:
-    """Keep tokenizers from forking threads, and transformers from drawing progress bars in executor logs."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+def quieten(device: str) -> None:
+    """Keep transformers from drawing progress bars in executor logs, and tokenizers from threads where the model itself takes the CPU."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false" if device == "cpu" else "true"
+    import torch
     import transformers
+
+    if device != "cpu":
+        # One thread makes tokens more slowly than a GPU reads them; a GPU's share of the cores is idle otherwise.
+        os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // max(1, torch.cuda.device_count()))))
 
     logs: Any = transformers.utils.logging
     logs.set_verbosity_error()

@@ -95,7 +95,7 @@ def loaded(loading: Loading, watch: AbstractContextManager[None]) -> tuple[Scori
     import torch
 
     torch.set_num_threads(loading.threads)
-    scorer.quieten()
+    scorer.quieten(loading.device)
     placement = replace(loading.spec.placement, device=loading.device)
     engine = scorer.engine_of(loading.spec, loading.artifact, placement)
     return scorer.scoring_of(loading.spec, engine, watch), {"unit": engine.unit, **scorer.where(engine, placement)}
