@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from sparkcoil import RunReport, comparison, digest, ledger, log_model, plan, run, tasks, testing
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, ModelError, TargetError
-from sparkcoil.scorer import CHALLENGED, Scorer, Spec
+from sparkcoil.scorer import CHALLENGED, Scorer
+from sparkcoil.spec import Spec
 from sparkcoil.weights import Weights
 
 TEXTS = [(i, f"Return the sum of the {i % 40} numbers, or raise a KeyError.") for i in range(50)]

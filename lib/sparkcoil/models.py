@@ -16,7 +16,7 @@ import sparkcoil
 from sparkcoil import cache, digest, scorer
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ModelError, did_you_mean, first_line
-from sparkcoil.scorer import Spec
+from sparkcoil.spec import Spec
 
 
 def resolve(uri: str) -> LoggedModel:

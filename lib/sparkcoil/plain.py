@@ -15,8 +15,9 @@ from sparkcoil import gate, ledger, options, tasks, wire
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError, did_you_mean
-from sparkcoil.scorer import Scorer, Spec
+from sparkcoil.scorer import Scorer
 from sparkcoil.scoring import Record
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Task, wired
 from sparkcoil.weights import Weights
 

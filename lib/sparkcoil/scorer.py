@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,56 +20,15 @@ from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
 from sparkcoil.errors import EnvironmentError_, RowError
 from sparkcoil.scoring import Record, Scoring
+from sparkcoil.spec import SPEC, Spec, read_spec
 from sparkcoil.tasks import Row, Task
-from sparkcoil.weights import Weights
 
 if TYPE_CHECKING:
     from sparkcoil.supervision import Supervisor
 
-SPEC = "sparkcoil.json"
 # The cell that says whether a row is one of those that the challenger scores too.
 CHALLENGED = "__challenged"
 CACHED_ENGINES = 2
-
-
-@dataclass(frozen=True)
-class Spec:
-    """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`.
-
-    `timeout` is how many seconds a model may give no sign of life; None where Spark would not try the task of a worker that is ended again.
-    A `challenger` scores the rows whose cell CHALLENGED is true beside it.
-    """
-
-    task: str
-    options: Mapping[str, Any]
-    placement: Placement
-    weights: Weights
-    batching: Mapping[str, Any]
-    probe: bool = False
-    model: str | None = None
-    roots: Sequence[str] = ()
-    timeout: float | None = None
-    challenger: "Spec | None" = None
-
-    def save(self, folder: Path) -> None:
-        """Write the spec into a staged model."""
-        (folder / SPEC).write_text(self.to_json())
-
-    def to_json(self) -> str:
-        """Return the spec as text, equal for equal specs."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-
-def read_spec(folder: Path) -> Spec:
-    """Return the spec of a staged model."""
-    return spec_of(json.loads((folder / SPEC).read_text()))
-
-
-def spec_of(fields: Mapping[str, Any]) -> Spec:
-    """Return the spec that was written as these fields."""
-    beside = fields.get("challenger")
-    parts = {"placement": Placement(**fields["placement"]), "weights": Weights(**fields["weights"])}
-    return Spec(**{**fields, **parts, "challenger": spec_of(beside) if beside else None})
 
 
 _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()

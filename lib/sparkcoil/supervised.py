@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from sparkcoil import batching, scorer, watchdog
 from sparkcoil.errors import RefusedError, SparkcoilError, first_line
-from sparkcoil.scorer import Spec
 from sparkcoil.scoring import Record, Scoring, Stats
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Row
 from sparkcoil.watchdog import Watch
 

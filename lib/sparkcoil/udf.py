@@ -16,9 +16,9 @@ from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
 from sparkcoil import files, ledger, models, preflight, weights
 from sparkcoil.report import Cleared
-from sparkcoil.scorer import Spec
 from sparkcoil.sections import BatchingConfig
 from sparkcoil.selection import Selection
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Task, wired
 
 ScoringFunction = Callable[..., Column]
