@@ -60,6 +60,7 @@ def draw_line(axes: Axes, chart: Chart) -> None:
         axes.fill_between(chart.at, values, step="post", color=colour, alpha=0.25, linewidth=0)
         axes.plot(chart.at, values, drawstyle="steps-post", color=colour, linewidth=1.6, label=name)
         axes.set_ylabel(name)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
     axes.set_xlabel(chart.axis)
@@ -77,6 +78,7 @@ def draw_bars(axes: Axes, chart: Chart) -> None:
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.18)
     axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.set_xlabel(chart.axis)
     legend(axes, chart)
 
@@ -106,7 +108,7 @@ def legend(axes: Axes, chart: Chart) -> None:
 
 def number(value: float) -> str:
     """Return a value as it stands beside its bar."""
-    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def inlined(drawn: str) -> str:
