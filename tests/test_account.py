@@ -12,9 +12,18 @@ from sparkcoil.report import Progress
 from sparkcoil.spread import Counted
 
 RUN: dict[str, Any] = {
-    **{"name": "a run", "task": "text-classification", "source": {"name": "tickets", "version": 12}, "options": {"top_k": "3"}},
-    **{"model": {"uri": "models:/topic/7", "version": "7", "digest": "ab" * 32}, "trusted": [], "began": 1_000.0, "user": "etl"},
-    **{"slots": 2, "master": "local[2]", "per_hour": 36.0, "environment": {"python": "3.11"}},
+    "name": "a run",
+    "task": "text-classification",
+    "source": {"name": "tickets", "version": 12},
+    "options": {"top_k": "3"},
+    "model": {"uri": "models:/topic/7", "version": "7", "digest": "ab" * 32},
+    "trusted": [],
+    "began": 1_000.0,
+    "user": "etl",
+    "slots": 2,
+    "master": "local[2]",
+    "per_hour": 36.0,
+    "environment": {"python": "3.11"},
 }
 
 
@@ -27,7 +36,8 @@ def part(version: int | None, *, at: float, score: float, last: bool = False, du
 
 
 def said(*parts: Part, **changes: Any) -> Account:
-    return account.of(Material(**{"run_id": "run-1", "target": "scored", "keys": ("id",), "before": None, "counts": (), "parts": parts, **changes}))
+    known: dict[str, Any] = {"run_id": "run-1", "target": "scored", "keys": ("id",), "before": None, "counts": (), "parts": parts}
+    return account.of(Material(**{**known, **changes}))
 
 
 WHOLE = (part(3, at=1_004.0, score=2.0), part(4, at=1_010.0, score=5.0, last=True))
@@ -66,7 +76,8 @@ def test_the_last_commit_s_own_time_is_publishing() -> None:
 
 def test_keys_of_failed_rows_are_masked_and_found_by_their_hash() -> None:
     example = '{"id":"ticket-4711","n":12}'
-    (failures,) = (each for each in said(*WHOLE, counts=[Counted("this", "failure", "model/oom", 3, example)]).tables if each.title == "failures")
+    found = said(*WHOLE, counts=[Counted("this", "failure", "model/oom", 3, example)])
+    failures = next(table for table in found.tables if table.title == "failures")
     assert failures.rows == [["model", "oom", "3", "id=t…1, n=…", account.digest(example)]]
     assert "struct(`id`)" in failures.note
 

@@ -12,9 +12,23 @@ from sparkcoil.report import Measured, Progress
 def window(began: float, ended: float, **changes: Any) -> dict[str, Any]:
     """Return what a window notes of itself."""
     return {
-        **{"rows": 10, "computed_rows": 8, "forwards": 2, "computed": 100, "useful": 80, "units": 80.0, "out_of_memory": 0, "loads": 0},
-        **{"load_seconds": 0.0, "seconds": {"forward": ended - began}, "lengths": {3: 5, 4: 3}, "unit": "tokens", "device": "cpu"},
-        **{"dtype": "float32", "worker": 7, "began": began, "ended": ended},
+        "rows": 10,
+        "computed_rows": 8,
+        "forwards": 2,
+        "computed": 100,
+        "useful": 80,
+        "units": 80.0,
+        "out_of_memory": 0,
+        "loads": 0,
+        "load_seconds": 0.0,
+        "seconds": {"forward": ended - began},
+        "lengths": {3: 5, 4: 3},
+        "unit": "tokens",
+        "device": "cpu",
+        "dtype": "float32",
+        "worker": 7,
+        "began": began,
+        "ended": ended,
         **changes,
     }
 

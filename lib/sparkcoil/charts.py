@@ -17,12 +17,12 @@ from sparkcoil.spread import Chart
 INK, FAINT, ONE, TWO = "#010101", "#020202", "#030303", "#040404"
 COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", ONE: "var(--one)", TWO: "var(--two)"}
 # Drawn as wide as a phone, so that text is as large there as elsewhere.
-WIDTH, HEIGHT, BAR = 5.0, 2.4, 0.3
+WIDTH, HEIGHT, BAR = 5.0, 2.5, 0.32
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "sparkcoil",  # else each drawing has other identifiers
     "text.parse_math": False,  # a label may have a $ in it
-    "font.size": 11,
+    "font.size": 12.5,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,
@@ -72,7 +72,7 @@ def draw_bars(axes: Axes, chart: Chart) -> None:
     for index, ((name, values), colour) in enumerate(zip(chart.series.items(), (ONE, TWO), strict=False)):
         places = [at + (index - (len(chart.series) - 1) / 2) * thick for at in range(len(values))]
         bars = axes.barh(places, values, height=thick * 0.9, color=colour, label=name)
-        axes.bar_label(bars, [number(value) for value in values], padding=3, fontsize=10)
+        axes.bar_label(bars, [number(value) for value in values], padding=3, fontsize=11.5)
     axes.set_yticks(range(len(chart.labels)), chart.labels)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

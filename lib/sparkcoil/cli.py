@@ -81,9 +81,7 @@ def plan(
 def report(
     conf: Conf,
     set_: Set = [],  # noqa: B006
-    run: Annotated[
-        str | None, typer.Option(metavar="RUN_ID", help="the run_id of the run; the newest unless given")
-    ] = None,
+    run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="the run_id of the run; the newest unless given")] = None,
     out: Annotated[Path, typer.Option(help="the HTML file to write")] = Path("report.html"),
 ) -> None:
     """Write the report of a past run as one HTML file, from its target alone; the last line printed says where it is, as JSON."""
