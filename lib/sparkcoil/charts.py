@@ -17,7 +17,7 @@ from sparkcoil.spread import Chart
 INK, FAINT, ONE, TWO = "#010101", "#020202", "#030303", "#040404"
 COLOURS = {INK: "var(--ink)", FAINT: "var(--faint)", ONE: "var(--one)", TWO: "var(--two)"}
 # Drawn as wide as a phone, so that text is as large there as elsewhere.
-WIDTH, HEIGHT, BAR = 5.0, 2.5, 0.32
+WIDTH, HEIGHT, BAR = 4.4, 2.5, 0.32
 SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "sparkcoil",  # else each drawing has other identifiers
