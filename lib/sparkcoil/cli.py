@@ -105,6 +105,31 @@ def sql(
     finish(done)
 
 
+def report(
+    conf: Conf,
+    set_: Set = [],  # noqa: B006
+    run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="the run_id of the run; the newest unless given")] = None,
+    out: Annotated[Path, typer.Option(help="the HTML file to write")] = Path("report.html"),
+) -> None:
+    """Write the report of a past run as one HTML file, from its target alone; the last line printed says where it is, as JSON."""
+
+    def reported() -> str:
+        from sparkcoil.runfile import load_config
+
+        config = load_config(conf, set_)
+        from sparkcoil.page import make_report
+        from sparkcoil.session import start_session
+
+        spark = start_session(config.spark, name=f"report of {config.name}")
+        try:
+            made = make_report(spark, config, run)
+            return json.dumps({"report": str(made.write(out)), "run_id": made.run_id, "exit_code": 0})
+        finally:
+            spark.stop()
+
+    finish(reported)
+
+
 def log_model(
     checkpoint: Annotated[Path, typer.Argument(help="a directory made by save_pretrained: of a model, or of an adapter")],
     task: Annotated[str, typer.Option(help="the task, such as text-classification")],
@@ -196,5 +221,6 @@ def main() -> None:
     app.command()(score)
     app.command()(plan)
     app.command()(sql)
+    app.command()(report)
     app.command()(log_model)
     app()

@@ -57,7 +57,7 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
         if not progress.exceeded:
             held.check()
             staging.clear(spark, this.location)
-        finished = finish(this, todo, progress, clock)
+        finished = finish(spark, this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(progress.exceeded, finished)
     return finished
@@ -116,7 +116,7 @@ def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clo
         answers.write(spark, this.target, this.source.frame, task=this.selection.task.name, path=path)
 
 
-def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
+def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     """Return the run's report, logged as an MLflow run unless nothing was due."""
     logged = this.selection.logged
     jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
@@ -129,5 +129,5 @@ def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     }
     finished = report.finished(described, todo.counts, progress, clock)
     if progress.total:
-        tracking.log_run(finished, this.config, logged)
+        tracking.log_run(spark, finished, this, progress, clock)
     return finished

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Literal
 
 from sparkcoil import error_budget, shown
@@ -104,7 +104,7 @@ class Measured:
 
 @dataclass
 class Progress:
-    """What a run has scored so far of the rows that are due, what it has copied and published, and how many may fail.
+    """What a run has scored so far of the rows that are due, what it has copied and published, what waits for it, and how many may fail.
 
     `version` is the target's as far as this run knows it, and it is `disturbed` where others have changed rows of it meanwhile.
     """
@@ -119,6 +119,7 @@ class Progress:
     version: int = 0
     disturbed: bool = False
     published: Counter[str] = field(default_factory=Counter)
+    waiting: list[Measured] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     compared: list[Mapping[str, Any]] = field(default_factory=list)
@@ -126,18 +127,20 @@ class Progress:
     shut: str | None = None
 
     def add(self, staged: Measured) -> None:
-        """Add what a staged chunk came to."""
+        """Add what a staged chunk came to, which waits to be published."""
+        self.waiting.append(staged)
         self.scored += staged.rows + staged.refused
         self.refused += staged.refused
         self.copied += staged.copied
         self.failures.extend(map(dict, staged.failures))
         self.windows.extend(map(dict, staged.windows))
 
-    def publish(self, chunks: Sequence[Measured]) -> None:
-        """Note that staged chunks are in the target."""
-        for each in chunks:
+    def publish(self) -> None:
+        """Note that the staged chunks that have waited are in the target."""
+        for each in self.waiting:
             failed = sum(kind["rows"] for kind in each.failures) - each.refused
             self.published.update(ok=each.rows - failed, failed=failed)
+        self.waiting.clear()
 
     def commit(self, version: int, *, alone: bool) -> None:
         """Note a commit, and whether nobody else has changed the target since the one before."""
@@ -151,8 +154,9 @@ class Progress:
 
 @dataclass
 class Clock:
-    """The seconds that each stage of a run took, by name."""
+    """The seconds that each stage of a run took, by name; `began` is when it began, in seconds since 1970."""
 
+    began: float = field(default_factory=time)
     started: float = field(default_factory=perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
 

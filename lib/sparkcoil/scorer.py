@@ -109,10 +109,11 @@ class Scorer:
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         """Return one record for every row and what they cost; raises if their numbers differ, since results are matched by position."""
+        began = time.time()
         records, note = self._supervised(rows) if is_retry() else self._here(rows)
         if len(records) != len(rows):
             raise RuntimeError(f"{len(records)} records for {len(rows)} rows")
-        return records, note
+        return records, {**note, "began": began, "ended": time.time()}
 
     def _here(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         self.supervisor = None

@@ -187,10 +187,10 @@ class ChallengerConfig(Section):
 
 
 class CostConfig(Section):
-    """What the machines cost, for the plan of a run."""
+    """What the machines cost, for the plan of a run and its report."""
 
     per_hour: Money | None = None
-    """What all executors and the driver cost in an hour, in your money; jobs/plan.py says what a run will cost then."""
+    """What all executors and the driver cost in an hour, in your money; jobs/plan.py says what a run will cost, its report what it did."""
 
 
 class StreamConfig(Section):
