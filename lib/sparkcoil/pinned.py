@@ -7,10 +7,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, constraints, files, quality, receipt, rows, sink, source, staging
+from sparkcoil import answers, constraints, files, known, quality, receipt, rows, sink, source, staging, verdicts
 from sparkcoil.config import RunConfig
 from sparkcoil.constraints import Conditions
 from sparkcoil.errors import ConfigError, TargetError
+from sparkcoil.problems import said
 from sparkcoil.selection import Selection, select
 from sparkcoil.sink import Target
 from sparkcoil.source import PinnedSource
@@ -68,6 +69,7 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
     check_deletes(config, pinned, among)
     quality.check(spark, target.schema, config.target.gates)
+    check_gates(config, selection)
     answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
@@ -83,6 +85,15 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     stage = staging.place(location, how=how, digest=digest)
     conditions = constraints.conditions(found, target.schema) if found else Conditions()
     return Run(uuid.uuid4().hex, config, selection, pinned, target, location, stage, conditions, selecting, selecting(frame), roots, mark)
+
+
+def check_gates(config: RunConfig, selection: Selection) -> None:
+    """Pass if the gates can be asked of the model and of its predictions; raises ConfigError or ModelError."""
+    problems = [said(each) for each in verdicts.problems(config.gates, selection.task)]
+    if problems:
+        raise ConfigError(config.name, problems)
+    if config.gates.known_answers:
+        known.check(selection.logged.path, selection.logged.uri, selection.task)
 
 
 def check_deletes(config: RunConfig, pinned: PinnedSource, among: DataFrame | None) -> None:

@@ -46,6 +46,7 @@ class Spec:
     model: str | None = None
     roots: Sequence[str] = ()
     timeout: float | None = None
+    known_answers: bool = False
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""
@@ -76,6 +77,11 @@ def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
         _cached.popitem(last=False)
     _cached[key] = engine_of(spec, weights.locate(spec.weights), placement)
     return _cached[key], time.perf_counter() - start
+
+
+def forget() -> None:
+    """Drop the process's engines, and with them the memory that their models take."""
+    _cached.clear()
 
 
 def engine_of(spec: Spec, artifact: Path, placement: Placement) -> Engine:
@@ -133,7 +139,7 @@ class Scorer:
         if self.supervisor is None:
             # A model that an earlier task has left in this process would take the memory of the child's.
             self.scoring = None
-            _cached.clear()
+            forget()
             self.supervisor = supervision.supervisor(self.spec)
         return self.supervisor.score(rows)
 

@@ -17,11 +17,13 @@ from sparkcoil.fields import (
     Count,
     Deletes,
     Device,
+    Drift,
     Dtype,
     Flag,
     Format,
     Keys,
     Keywords,
+    Language,
     Money,
     Number,
     Publish,
@@ -146,6 +148,35 @@ class RowsConfig(Section):
     """The most rows of this run that may fail with a code, such as `{timeout: 10}`; past one of them the run exits 4."""
     stop_after: Count = 1000
     """So many rows that fail, and none that does not, end the run with exit code 4, unless all rows may fail."""
+
+
+class GatesConfig(Section):
+    """What all that a run is about to publish has to be like, with `target.publish: end`; past a gate the run exits 4."""
+
+    max_failed_share: Share | None = None
+    """The share of rows that may have failed."""
+    max_empty_share: Share | None = None
+    """Of the rows that have not: the share whose text, answer, token, list of entities, embedding or speech may be empty."""
+    max_truncated_share: Share | None = None
+    """The share with the warning `truncated`."""
+    max_label_share: Share | None = None
+    """The share that one label may have; judged from 50 rows on."""
+    max_label_drift: Drift | None = None
+    """How far labels may be from those of the target's last run: the population stability index; 0.1 is some drift, 0.25 much."""
+    max_repetition_share: Share | None = None
+    """The share whose text may go round in circles: more than 0.2 of its runs of four words are repeats of earlier ones."""
+    language: Language | None = None
+    """The language of generated and transcribed text, as two letters; texts of fewer than 40 characters are not judged."""
+    max_language_mismatch_share: Share | None = None
+    """With a language: the share of judged texts that may be in another one; 0.05 unless said otherwise."""
+    known_answers: Flag = False
+    """Each executor answers the questions that the model was logged with, before the first row; one that answers otherwise exits 3."""
+
+    @staticmethod
+    def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield a share that belongs to a language where there is none."""
+        if data.get("language") is None and data.get("max_language_mismatch_share") is not None:
+            yield Problem(("max_language_mismatch_share",), "given without language, and only a language has mismatches")
 
 
 class BatchingConfig(Section):

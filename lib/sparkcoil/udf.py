@@ -52,13 +52,19 @@ def arrived(prediction: Column, task: Task) -> Column:
 
 
 def scoring_function(
-    spark: SparkSession, selection: Selection, batching: BatchingConfig, *, sample: DataFrame | None = None, roots: Sequence[str] = ()
+    spark: SparkSession,
+    selection: Selection,
+    batching: BatchingConfig,
+    *,
+    sample: DataFrame | None = None,
+    roots: Sequence[str] = (),
+    known_answers: bool = False,
 ) -> tuple[Any, Cleared]:
     """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs, and what the executors cleared.
 
     The model's files are on their way to the executors, and each has tried it; within one Spark application once for each way
     of scoring. The UDF is marked nondeterministic: with MLflow's default a filter above it ran the model twice.
-    Raises ModelError or EnvironmentError_ where an executor refuses.
+    Raises ModelError or EnvironmentError_ where an executor refuses, as with `known_answers` one does that answers otherwise.
     """
     context = spark.sparkContext
     is_tried_again = tries(str(context.master), context.getConf().get("spark.task.maxFailures")) > 1
@@ -71,6 +77,7 @@ def scoring_function(
         model=selection.logged.name,
         roots=roots,
         timeout=batching.batch_timeout_seconds if is_tried_again else None,
+        known_answers=known_answers,
     )
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
