@@ -13,7 +13,7 @@ from sparkcoil.errors import ConfigError, EnvironmentError_, did_you_mean
 
 # Of 300 English sentences of 40 to 80 characters none was taken for another language, of 219 of 20 to 40 one in six.
 LEAST_CHARACTERS = 40
-# More of a text changes nothing, and costs a second for each 250,000 characters.
+# Of a long text its beginning is enough: reading takes a second for each 250,000 characters.
 READ_CHARACTERS = 500
 REMEDY = "pip install 'sparkcoil[language]' there"
 
