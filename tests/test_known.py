@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from pyspark.sql import SparkSession
 from runs import make_table, text_run
+from typer.testing import CliRunner
 
-from sparkcoil import RunConfig, known, registry, run, tasks
+from sparkcoil import RunConfig, cli, digest, known, probe, registry, run, scorer, tasks
+from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, EnvironmentError_, ModelError, RowError
+from sparkcoil.scorer import Spec
 from sparkcoil.scoring import Record
+from sparkcoil.weights import Weights
 
 CLASSIFY = tasks.load("text-classification")
 QUESTIONS = [{"text": "Return the sum of two hunter2 numbers."}, {"text": "Open a socket."}]
@@ -124,3 +129,30 @@ def test_bytes_come_back_as_they_were_and_texts_as_a_run_sends_them() -> None:
 def test_known_answers_of_another_task_are_refused(artifact: Path) -> None:
     with pytest.raises(ModelError, match="expected answers of fill-mask, found those of text-classification"):
         known.check(artifact, "model", tasks.load("fill-mask"))
+
+
+def probed(artifact: Path, **options: Any) -> dict[str, Any]:
+    """Return what an executor finds that is asked a model's questions, with changed options of the run's own."""
+    where = Weights(digest.of_folder(artifact), str(artifact), None)
+    chosen = {**known.read(artifact, "model").options, **options}
+    scorer.forget()
+    try:
+        spec = Spec(CLASSIFY.name, chosen, Placement("cpu", "auto"), where, {}, known_answers=True)
+        return dict(probe.report(spec, [{"text": b"An example."}]))
+    finally:
+        scorer.forget()
+
+
+def test_questions_are_asked_under_the_options_that_the_model_was_logged_with(artifact: Path, tmp_path: Path) -> None:
+    alike = changed(artifact, tmp_path / "alike", 3, score=known.read(artifact, "model").answers[1]["score"])
+    found = probed(alike), probed(alike, top_k=1)
+    assert [(each.get("refusal"), each["loads"]) for each in found] == [(None, 1), (None, 2)]
+    assert "1 of 3 known answers come out otherwise here" in probed(artifact)["refusal"]
+
+
+def test_the_job_takes_a_file_of_questions(tmp_path: Path) -> None:
+    (tmp_path / "questions.jsonl").write_text('{"txt": "a"}\n')
+    app = typer.Typer()
+    app.command()(cli.log_model)
+    done = CliRunner().invoke(app, [str(tmp_path), "--task", CLASSIFY.name, "--known-answers", str(tmp_path / "questions.jsonl")])
+    assert (done.exit_code, "known_answers: 1: txt: unknown input; did you mean 'text'?" in done.stdout) == (2, True)
