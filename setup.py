@@ -36,6 +36,7 @@ setup(
         "peft": ["peft>=0.17,<0.22"],
         "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
         "media": ["av>=12"],
+        "language": ["py3langid>=0.4"],
         "test": [
             "pytest>=8",
             "pytest-xdist",

@@ -16,6 +16,7 @@ PLAIN = (
     "config",
     "fields",
     "sections",
+    "settings",
     "problems",
     "runfile",
     "ledger",

@@ -140,6 +140,9 @@ def log_model(
         str | None, typer.Option(help="a text with {prompt} where a row's text goes, and {name} where a column does")
     ] = None,
     option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="an inference option to log, value as YAML; repeatable")] = [],  # noqa: B006
+    known_answers: Annotated[
+        Path | None, typer.Option(help="JSON lines of inputs, with a `prediction` or not, that each executor has to answer alike")
+    ] = None,
 ) -> None:
     """Log a checkpoint in MLflow with its task; the last line printed says where it went, as JSON."""
 
@@ -147,7 +150,8 @@ def log_model(
         settings = options_of(option)
         from sparkcoil.registry import log_model as log
 
-        done = log(checkpoint, task=task, name=name, alias=alias, base=base, options=settings, prompt_template=prompt_template)
+        named: dict[str, Any] = {"name": name, "alias": alias, "base": base, "prompt_template": prompt_template}
+        done = log(checkpoint, task=task, options=settings, known_answers=known_answers, **named)
         return json.dumps(vars(done))
 
     finish(logged)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sparkcoil import error_budget, shown
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.sections import RowsConfig
+from sparkcoil.verdicts import Verdict
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
 
@@ -23,7 +24,7 @@ SPEED = "{rows_per_second:,.1f} rows and {units_per_second:,.0f} {unit} a second
 class RunReport:
     """One run in figures; `to_json` is the last line that a job prints.
 
-    `exceeded` says which rule of the error budget is broken, or which gate does not hold.
+    `exceeded` says which rule of the error budget is broken, or which gates do not hold; `gates` what was found for each that was judged.
     """
 
     name: str
@@ -40,6 +41,7 @@ class RunReport:
     rows: Mapping[str, int]
     failures: Sequence[Mapping[str, Any]] = ()
     exceeded: str | None = None
+    gates: Sequence[Mapping[str, Any]] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     throughput: Mapping[str, Any] = field(default_factory=dict)
     challenger: Mapping[str, Any] | None = None
@@ -125,6 +127,7 @@ class Progress:
     compared: list[Mapping[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
     shut: str | None = None
+    judged: Sequence[Verdict] = ()
 
     def add(self, staged: Measured) -> None:
         """Add what a staged chunk came to, which waits to be published."""
@@ -192,6 +195,7 @@ def finished(described: Mapping[str, Any], planned: Mapping[str, int], progress:
         rows=counts,
         failures=merged(progress.failures),
         exceeded=progress.exceeded,
+        gates=[asdict(each) for each in progress.judged],
         seconds=clock.read(),
         throughput=throughput(progress.windows, progress.cleared, clock.seconds.get("score", 0.0)),
     )

@@ -47,6 +47,11 @@ def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
     return _cached[key], time.perf_counter() - start
 
 
+def forget() -> None:
+    """Drop the process's engines, and with them the memory that their models take."""
+    _cached.clear()
+
+
 def engine_of(spec: Spec, artifact: Path, placement: Placement) -> Engine:
     """Return the engine of a spec with its model loaded, whose forward passes are signs of life."""
     task, options = tasks.fitted(spec.task, spec.options)
@@ -132,7 +137,7 @@ class Scorer:
         if self.supervisor is None:
             # A model that an earlier task has left in this process would take the memory of the child's.
             self.scoring = None
-            _cached.clear()
+            forget()
             self.supervisor = supervision.supervisor(self.spec)
         return self.supervisor.score(rows)
 
