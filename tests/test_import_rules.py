@@ -26,6 +26,8 @@ PLAIN = (
     "scoring",
     "watchdog",
     "report",
+    "status",
+    "display",
     "artifact",
     "options",
     "fitness",
