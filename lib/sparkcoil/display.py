@@ -128,7 +128,7 @@ def file(path: Path) -> Show:
 
 
 def begin(path: Path, name: str) -> None:
-    """Let a status file say that a job begins, in place of what it says of the one before; raises ConfigError where it cannot be written."""
+    """Let a status file say that a job begins, in place of what it says of the last one; raises ConfigError where it cannot."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file(path)(Status(name, written_at=round(time.time(), 3)))
