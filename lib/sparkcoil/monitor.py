@@ -79,7 +79,7 @@ class Monitor:
             self.stage_name, self.base = name, self.progress.scored
             heard = {datagrams.PROPERTY: self.listener.expect()} if self.listener and name == "score" else {}
         with properties(self.context, {DESCRIPTION: self.describe(name), **heard}, tag=self.tag):
-            self.show(self.seen())
+            self.look()
             yield
 
     @property
@@ -97,34 +97,34 @@ class Monitor:
     def watch(self) -> None:
         """Show the run again and again until it is over."""
         while not self.over.wait(EVERY_SECONDS):
-            self.show(self.seen(self.guarded(lambda: tasks_of(self.context, self.tag))))
+            self.look(self.guarded(lambda: tasks_of(self.context, self.tag)))
 
-    def seen(self, tasks: Tasks | None = None) -> Status:
-        """Return how far the run is, as far as it, Spark, and the tasks themselves say."""
+    def look(self, tasks: Tasks | None = None, **how: Any) -> None:
+        """Let everyone who looks have the status; whoever comes too late does not see a run again that is over."""
         with self.busy:
-            progress, now, scoring = self.progress, time.monotonic(), self.stage_name == "score"
-            told = max(self.listener.rows if self.listener else 0, tasks.rows if tasks else 0) if scoring else 0
-            self.done = max(self.done, min(progress.total, max(progress.scored, self.base + told)))
-            if self.stage_name in ("score", "publish"):
-                self.samples = status.recent([*self.samples, (now, self.done)], now)
-            return Status(
-                self.name,
-                run_id=progress.run_id,
-                stage=self.stage_name,
-                chunk=progress.chunk.number + 1 if progress.chunk else None,
-                rows=status.counts(progress, self.done),
-                tasks=tasks,
-                seconds=self.clock.read()["total"],
-                written_at=round(time.time(), 3),
-                **status.rates(progress, self.done, status.rate(self.samples)),
-            )
-
-    def show(self, seen: Status) -> None:
-        """Let everyone who looks have the status; whoever came too late does not see a run again that is over."""
-        with self.busy:
-            if seen.is_over or not self.over.is_set():
-                for each in self.shown:
+            if self.shown and (how or not self.over.is_set()):
+                seen = self.guarded(lambda: replace(self.seen(tasks), **how))
+                for each in self.shown if seen else ():
                     self.guarded(partial(each, seen))
+
+    def seen(self, tasks: Tasks | None) -> Status:
+        """Return how far the run is, as far as it, Spark, and the tasks themselves say."""
+        progress, now, scoring = self.progress, time.monotonic(), self.stage_name == "score"
+        told = max(self.listener.rows if self.listener else 0, tasks.rows if tasks else 0) if scoring else 0
+        self.done = max(self.done, min(progress.total, max(progress.scored, self.base + told)))
+        if self.stage_name in ("score", "publish"):
+            self.samples = status.recent([*self.samples, (now, self.done)], now)
+        return Status(
+            self.name,
+            run_id=progress.run_id,
+            stage=self.stage_name,
+            chunk=progress.chunk.number + 1 if progress.chunk else None,
+            rows=status.counts(progress, self.done),
+            tasks=tasks,
+            seconds=self.clock.read()["total"],
+            written_at=round(time.time(), 3),
+            **status.rates(progress, self.done, status.rate(self.samples)),
+        )
 
     def end(self, how: Mapping[str, Any]) -> None:
         """Show how the run ended, and end the thread, which is not waited for."""
@@ -132,8 +132,8 @@ class Monitor:
             self.over.set()
             if self.listener:
                 self.listener.close()
-            self.done = self.progress.scored
-            self.show(replace(self.seen(), eta_seconds=None, stage=None, **how))
+            self.stage_name, self.done = None, self.progress.scored
+            self.look(eta_seconds=None, **how)
 
     def guarded(self, part: Callable[[], T]) -> T | None:
         """Return what a part of the monitor gives, None where it fails: the first time that is logged."""
