@@ -49,7 +49,7 @@ class Monitor:
         self.context, self.name, self.shown = spark.sparkContext, name, shown
         self.clock, self.progress = Clock(around=self.stage), Progress(0)
         self.stage_name: str | None = None
-        self.base = self.done = 0
+        self.base = self.done = self.stages = 0
         self.samples: list[tuple[float, int]] = []
         self.listener: Listener | None = None
         self.over, self.busy, self.troubled = threading.Event(), threading.RLock(), False
@@ -76,7 +76,7 @@ class Monitor:
     def stage(self, name: str) -> Iterator[None]:
         """Let Spark's jobs within the block be described, and show that the run is at this stage."""
         with self.busy:
-            self.stage_name, self.base = name, self.progress.scored
+            self.stage_name, self.base, self.stages = name, self.progress.scored, self.stages + 1
             heard = {datagrams.PROPERTY: self.listener.expect()} if self.listener and name == "score" else {}
         with properties(self.context, {DESCRIPTION: self.describe(name), **heard}, tag=self.tag):
             self.look()
@@ -97,15 +97,19 @@ class Monitor:
     def watch(self) -> None:
         """Show the run again and again until it is over."""
         while not self.over.wait(EVERY_SECONDS):
-            self.look(self.guarded(lambda: tasks_of(self.context, self.tag)))
+            stage = self.stages
+            tasks = self.guarded(lambda: tasks_of(self.context, self.tag))
+            with self.busy:
+                self.look(tasks if stage == self.stages else None)  # what was seen of one chunk does not count for the next
 
     def look(self, tasks: Tasks | None = None, **how: Any) -> None:
         """Let everyone who looks have the status; whoever comes too late does not see a run again that is over."""
         with self.busy:
             if self.shown and (how or not self.over.is_set()):
                 seen = self.guarded(lambda: replace(self.seen(tasks), **how))
-                for each in self.shown if seen else ():
-                    self.guarded(partial(each, seen))
+                for each in self.shown:
+                    if seen is not None:
+                        self.guarded(partial(each, seen))
 
     def seen(self, tasks: Tasks | None) -> Status:
         """Return how far the run is, as far as it, Spark, and the tasks themselves say."""
