@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sparkcoil import cli, display
+from sparkcoil import cli, display, terminal
 from sparkcoil.errors import ConfigError
 from sparkcoil.status import Status
 
@@ -41,16 +41,16 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Shell:
     return shell
 
 
-def drawn(*statuses: Status, terminal: bool = True) -> str:
+def drawn(*statuses: Status, tty: bool = True) -> str:
     stream = io.StringIO()
-    show = display.bar(Console(file=stream, width=100, force_terminal=terminal, color_system=None))
+    show = terminal.bar(Console(file=stream, width=100, force_terminal=tty, color_system=None))
     for each in statuses:
         show(each)
     return stream.getvalue()
 
 
 def test_a_bar_is_drawn_with_its_figures_and_stays() -> None:
-    assert drawn(HALF, OVER, terminal=False).splitlines() == [
+    assert drawn(HALF, OVER, tty=False).splitlines() == [
         f"topics {'━' * 30} done",
         "10 of 10 rows (100%)",
     ]
@@ -61,7 +61,7 @@ def test_a_bar_is_drawn_with_its_figures_and_stays() -> None:
 
 
 def test_names_are_shown_as_they_are() -> None:
-    assert "[bold]x[/] <b>" in drawn(Status("[bold]x[/] <b>", state="failed"), terminal=False)
+    assert "[bold]x[/] <b>" in drawn(Status("[bold]x[/] <b>", state="failed"), tty=False)
     assert "&lt;b&gt;" in display.as_html(Status("<b>"))
 
 

@@ -28,6 +28,7 @@ PLAIN = (
     "report",
     "status",
     "display",
+    "terminal",
     "artifact",
     "options",
     "fitness",

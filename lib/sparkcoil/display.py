@@ -10,12 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
-
 from sparkcoil.errors import ConfigError, did_you_mean
 from sparkcoil.status import State, Status, details, headline
 
@@ -48,28 +42,11 @@ def kind_of(progress: str | None) -> str:
     return progress
 
 
-def bar(console: Console) -> Show:
-    """Return what draws a bar on a terminal, which stays there when the run is over."""
-    # Prints of the process itself go where they were to: stdout is for the report.
-    live = Live(console=console, auto_refresh=False, redirect_stdout=False)
+def bar() -> Show:
+    """Return what draws a bar on the terminal that stderr is."""
+    from sparkcoil import terminal
 
-    def show(status: Status) -> None:
-        live.start()
-        live.update(rendered(status), refresh=True)
-        if status.is_over:
-            live.stop()
-
-    return show
-
-
-def rendered(status: Status) -> RenderableType:
-    """Return a status as a bar, with its figures below."""
-    due = status.rows.get("due", 0)
-    # As long as nobody knows how much is due, it moves to and fro.
-    bar = ProgressBar(total=due or None, completed=status.rows.get("done", 0), width=30, pulse=not due)
-    head = Table.grid(padding=(0, 1))
-    head.add_row(Text(status.name, "bold"), *([] if status.is_over and not due else [bar]), Text(headline(status)))
-    return Group(head, Text(" · ".join(details(status)), "dim"))
+    return terminal.bar()
 
 
 def lines(stream: TextIO, *, as_json: bool) -> Show:
@@ -147,7 +124,7 @@ def end(path: Path, exit_code: int, error: str | None) -> None:
 
 
 KINDS: dict[str, Callable[[], list[Show]]] = {
-    "bar": lambda: [bar(Console(stderr=True))],
+    "bar": lambda: [bar()],
     "lines": lambda: [lines(sys.stderr, as_json=False)],
     "json": lambda: [lines(sys.stderr, as_json=True)],
     "notebook": lambda: [widget(notebook_display())],
