@@ -28,6 +28,7 @@ setup(
         "pydantic>=2.7,<3",
         "pyyaml>=6",
         "typer>=0.12",
+        "rich>=13",
     ],
     extras_require={
         "text": ["jinja2>=3.1", "jsonschema>=4.18", "sentencepiece>=0.2"],
