@@ -30,6 +30,7 @@ setup(
         "typer>=0.12",
         "jinja2>=3.1",
         "matplotlib>=3.8",
+        "rich>=13",
     ],
     extras_require={
         "text": ["jsonschema>=4.18", "sentencepiece>=0.2"],

@@ -45,6 +45,7 @@ def score_due(spark: SparkSession, work: Work) -> None:
             function, progress.cleared = cleared(spark, work.run)
         chunk: Chunk | None = pace.first()
         while chunk is not None:
+            progress.chunk = chunk
             with work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
                 staged = staged_chunk(spark, work, keyed, function, chunk)
                 progress.add(staging.measure(staged, work.run.target.keys))
