@@ -32,6 +32,7 @@ PLAIN = (
     "effort",
     "spread",
     "account",
+    "contest",
     "status",
     "display",
     "terminal",
