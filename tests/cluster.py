@@ -60,8 +60,8 @@ def standalone(
 
 
 def wait_for_workers(url: str, workers: int) -> None:
-    """Return when the master knows all workers; raises TimeoutError after a minute."""
-    deadline = time.monotonic() + 60
+    """Return when the master knows all workers; raises TimeoutError after three minutes."""
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         try:
             said = urllib.request.urlopen(url, timeout=5).read().decode()

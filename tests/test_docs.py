@@ -87,3 +87,15 @@ def test_every_link_to_a_heading_leads_to_one(made: dict[str, str], make_docs: M
     for target, heading in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", made[name]):
         page = made[str((ROOT / name).parent.joinpath(target).resolve().relative_to(ROOT))] if target else made[name]
         assert heading in {make_docs.tasks.anchor(line.lstrip("# ")) for line in page.splitlines() if line.startswith("#")}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_to_a_file_and_to_a_heading_of_it(page: Path, make_docs: ModuleType) -> None:
+    for target, heading in re.findall(r"\]\((?!https?:)([\w./-]*)(?:#([\w-]+))?\)", page.read_text(encoding="utf-8")):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if heading:
+            headings = {
+                make_docs.tasks.anchor(line.lstrip("# ")) for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+            }
+            assert heading in headings
