@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,9 +126,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, bare: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def submitted(
-    checkout: Path, bare: Path, gpus: Path, examples: Path, home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Submitted]:
+def submitted(checkout: Path, bare: Path, gpus: Path, examples: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Submitted:
     """The page's command for a standalone cluster, with its GPU settings, from a driver that has no sparkcoil either."""
     logged = log_model(examples / "models" / "docstring_topic", task="text-classification")
     target = checkout / "scored"
@@ -163,7 +160,7 @@ def submitted(
             environment = {**kept, **python, "PATH": path}
             done = subprocess.run(command, shell=True, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
-    yield Submitted(done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr, target)
+    return Submitted(done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr, target)
 
 
 def test_the_wheel_and_a_packed_environment_are_all_that_executors_need(submitted: Submitted) -> None:
