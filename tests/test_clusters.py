@@ -158,6 +158,7 @@ def submitted(checkout: Path, bare: Path, gpus: Path, examples: Path, home: Path
         with cluster.standalone(tmp_path_factory.mktemp("cluster"), workers=1, worker_settings=settings) as master:
             command = command.replace("spark://master.example:7077", master)
             environment = {**kept, **python, "PATH": path}
+            command = f"timeout 400 {command}"  # a job that is given no executor waits for ever
             done = subprocess.run(command, shell=True, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
     lines = done.stdout.strip().splitlines()
     return Submitted(done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr, target)
@@ -165,4 +166,5 @@ def submitted(checkout: Path, bare: Path, gpus: Path, examples: Path, home: Path
 
 def test_the_wheel_and_a_packed_environment_are_all_that_executors_need(submitted: Submitted) -> None:
     assert submitted.code == 0, submitted.said[-3000:]
+    assert "Connected to Spark cluster with app ID" in submitted.said
     assert submitted.report["rows"]["ok"] == len(DeltaTable(str(submitted.target)).to_pandas()) > 0
