@@ -168,3 +168,10 @@ def test_the_wheel_and_a_packed_environment_are_all_that_executors_need(submitte
     assert submitted.code == 0, submitted.said[-3000:]
     assert "Connected to Spark cluster with app ID" in submitted.said
     assert submitted.report["rows"]["ok"] == len(DeltaTable(str(submitted.target)).to_pandas()) > 0
+
+
+def test_spark_submit_ends_with_the_job_s_exit_code_and_prints_its_report_last(tmp_path: Path) -> None:
+    command = [SPARK / "bin" / "spark-submit", ROOT / "jobs" / "score.py", tmp_path / "missing.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout.strip().splitlines()[-1])["exit_code"] == 2
