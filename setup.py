@@ -13,7 +13,7 @@ setup(
     license="Apache-2.0",
     package_dir={"": "lib"},
     packages=find_packages("lib"),
-    package_data={"sparkcoil": ["py.typed"]},
+    package_data={"sparkcoil": ["py.typed", "*.jinja"]},
     python_requires=">=3.10",
     install_requires=[
         "pyspark>=4.0,<4.3",
@@ -28,9 +28,11 @@ setup(
         "pydantic>=2.7,<3",
         "pyyaml>=6",
         "typer>=0.12",
+        "jinja2>=3.1",
+        "matplotlib>=3.8",
     ],
     extras_require={
-        "text": ["jinja2>=3.1", "jsonschema>=4.18", "sentencepiece>=0.2"],
+        "text": ["jsonschema>=4.18", "sentencepiece>=0.2"],
         "peft": ["peft>=0.17,<0.22"],
         "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
         "media": ["av>=12"],

@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +19,6 @@ from benchmarks import bare, checkpoints, contest, engine, held  # noqa: E402
 from benchmarks.workloads import WORKLOADS, Workload, drawn  # noqa: E402
 
 from sparkcoil import precision  # noqa: E402
-from sparkcoil.registry import write_model  # noqa: E402
 
 CACHE = ROOT / ".cache" / "benchmark"
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or ROOT / "docs" / "benchmarks")
@@ -35,6 +34,8 @@ def logged(workload: Workload) -> Path:
     models = CACHE / f"models-{checkpoints.REVISION}"
     folder = models / f"{workload.model}-{workload.task}"
     if not (folder / "MLmodel").is_file():
+        from sparkcoil.registry import write_model  # a GPU machine to which logged models were brought has no MLflow
+
         write_model(checkpoints.made(workload.model, models / "checkpoints"), folder, task=workload.task)
     return folder
 
@@ -42,9 +43,17 @@ def logged(workload: Workload) -> Path:
 def environment() -> dict[str, Any]:
     """Return where this is measured."""
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    packages = {name: version(name) for name in ("pyspark", "delta-spark", "mlflow", "transformers", "torch", "pyarrow", "pandas")}
+    packages = {name: installed(name) for name in ("pyspark", "delta-spark", "mlflow", "transformers", "torch", "pyarrow", "pandas")}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"cpu": cpu, "cpus": os.cpu_count(), "gpu": gpu, "python": platform.python_version(), **packages, "load": os.getloadavg()[0]}
+
+
+def installed(name: str) -> str | None:
+    """Return the version of a package, None where it is not installed: the engine alone needs neither Spark nor MLflow."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def keep(name: str, found: dict[str, Any]) -> None:
@@ -101,10 +110,11 @@ def without_spark(only: str = "", device: str = "cpu", dtype: str = "fastest", t
     """Time the engine layer beside the native pipeline and the bare loop; of texts that are classified, in a shorter format too."""
     quiet()
     torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # so that everyone's float32 is that, in convolutions too
     short = (precision.native(device) or "float32") if dtype == "fastest" else dtype
     apart = 0
     for workload in WORKLOADS.values():
-        if only in workload.name:
+        if only in workload.name and not (workload.gpu and device == "cpu"):
             try:
                 found = beside(workload, logged(workload), device, short, times, drawn(workload, scale))
             except held.Disagreement as problem:
@@ -119,7 +129,7 @@ def padding() -> None:
     """Count what is padding in a whole window of each workload whose texts are only read: 10,000 rows, too many to be timed here."""
     quiet()
     for workload in WORKLOADS.values():
-        if workload.unit == "tokens" and not workload.near_ties:
+        if workload.unit == "tokens" and not workload.near_ties and not workload.gpu:
             keep("padding", {"workload": workload.name, "window_padding": engine.window_padding(workload, logged(workload))})
 
 

@@ -35,13 +35,13 @@ def sets(spark: SparkSession) -> Mapping[str, tuple[DataFrame, dict[str, Any]]]:
     short = several(texts, TEXTS).withColumn("body", F.concat(F.col("copy").cast("string"), F.lit(" "), F.substring("body", 1, 80)))
     times = F.when(F.col("id") % REPEATED == 0, REPEATED).otherwise(1).cast("int")
     long = several(texts, LONG_TEXTS).withColumn("body", F.repeat(F.concat(F.col("copy").cast("string"), F.lit(" "), "body"), times))
-    sounds = several(recordings(spark, DATA / "keypad").select("content"), len([*(DATA / "keypad" / "recordings").iterdir()]))
+    sounds = recordings(spark, DATA / "keypad").select(F.monotonically_increasing_id().alias("id"), "content")
     topic, keypad = ({"uri": str(DATA / "logged" / name)} for name in ("docstring_topic", "keypad"))
     strided = {**topic, "options": {"truncation": "stride"}}
     return {
-        "short texts": (short.select("id", "body"), {"model": topic, "column": {"text": "body"}}),
-        "texts, some of them long": (long.select("id", "body"), {"model": strided, "column": {"text": "body"}}),
-        "recordings": (sounds.select("id", "content"), {"model": keypad, "column": {"audio": "content"}}),
+        "short texts": (short.select("id", "body"), {"model": topic, "columns": {"text": "body"}}),
+        "texts, some of them long": (long.select("id", "body"), {"model": strided, "columns": {"text": "body"}}),
+        "recordings": (sounds, {"model": keypad, "columns": {"audio": "content"}}),
     }
 
 
@@ -76,7 +76,7 @@ def prepared(scratch: Path) -> dict[str, Path]:
         sections = {
             "name": name,
             "model": own["model"],
-            "source": {"path": str(place / "in"), "keys": ["id"], "columns": own["column"]},
+            "source": {"path": str(place / "in"), "keys": ["id"], "columns": own["columns"]},
             "target": {"path": str(place / "out")},
         }
         confs[name] = place / "run.yaml"

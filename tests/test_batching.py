@@ -219,6 +219,11 @@ def test_an_exception_that_quotes_a_row_about_cuda_is_not_a_lost_device() -> Non
     assert not is_fatal(AcceleratorError("CUDA error: out of memory"))
 
 
+def test_a_library_of_cuda_that_finds_no_memory_has_not_lost_the_device() -> None:
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    assert is_out_of_memory(error) and not is_fatal(error)
+
+
 @pytest.mark.parametrize("given", [[], [1], [1, 2, 3, 4, 5]])
 def test_a_wrong_number_of_results_is_never_matched_to_rows(given: list[int]) -> None:
     outcome = run([1, 2], [1, 1], lambda batch: given if len(batch) == 2 else [7], AMPLE)

@@ -8,11 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_wheel_holds_every_module(tmp_path: Path) -> None:
+def test_the_wheel_holds_every_module_and_template(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", tmp_path, ROOT]
     subprocess.run([*command], check=True, cwd=tmp_path)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
-    ours = {str(path.relative_to(ROOT / "lib")) for path in (ROOT / "lib").rglob("*.py")}
+    ours = {str(path.relative_to(ROOT / "lib")) for kind in ("*.py", "*.jinja") for path in (ROOT / "lib").rglob(kind)}
     assert ours <= names
 
 

@@ -14,7 +14,8 @@ from runs import make_table, text_run
 from sparkcoil import models, precision, run
 from sparkcoil.engines import Placement
 from sparkcoil.registry import write_model
-from sparkcoil.scorer import Scorer, Spec
+from sparkcoil.scorer import Scorer
+from sparkcoil.spec import Spec
 from sparkcoil.weights import Weights
 
 HAS_BFLOAT16 = "flags\t\t: fpu avx2 avx512_bf16 amx_tile\n"

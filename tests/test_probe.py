@@ -7,7 +7,7 @@ import tiny_encoders
 
 from sparkcoil import digest, probe
 from sparkcoil.engines import Placement
-from sparkcoil.scorer import Spec
+from sparkcoil.spec import Spec
 from sparkcoil.weights import Weights
 
 ROWS = [{"text": b"An example."}]

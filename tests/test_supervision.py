@@ -16,8 +16,8 @@ import pytest
 from sparkcoil import digest, supervision, testing, udf
 from sparkcoil.engines import Placement
 from sparkcoil.errors import RowError, SparkcoilError
-from sparkcoil.scorer import Spec
 from sparkcoil.scoring import Record
+from sparkcoil.spec import Spec
 from sparkcoil.weights import Weights
 
 SECRET = "hunter2"
@@ -137,7 +137,7 @@ def test_a_child_whose_worker_is_killed_ends_too(tmp_path: Path) -> None:
     code = f"""
 import os, pathlib
 from sparkcoil import supervision
-from sparkcoil.scorer import read_spec
+from sparkcoil.spec import read_spec
 one = supervision.supervisor(read_spec(pathlib.Path({str(tmp_path)!r})))
 print(one.score([{{"text": b"a"}}])[0][0].prediction["worker"], flush=True)
 os.kill(os.getpid(), 9)
@@ -160,7 +160,8 @@ def test_a_batch_over_the_limit_ends_the_worker_at_the_first_attempt_with_its_st
     spec(tmp_path / "echo", timeout=1).save(tmp_path)
     code = f"""
 import pathlib
-from sparkcoil.scorer import Scorer, read_spec
+from sparkcoil.scorer import Scorer
+from sparkcoil.spec import read_spec
 one = Scorer(read_spec(pathlib.Path({str(tmp_path)!r})))
 print(one.score([{{"text": b"a"}}])[0][0].prediction["echo"], flush=True)
 one.score([{{"text": b"{SECRET} <hang>"}}])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sparkcoil.notebook import register as register
     from sparkcoil.notebook import score as score
     from sparkcoil.notebook import scoring_udf as scoring_udf
+    from sparkcoil.page import make_report as make_report
     from sparkcoil.pipeline import run as run
     from sparkcoil.registry import log_model as log_model
     from sparkcoil.report import RunReport as RunReport
@@ -25,6 +26,7 @@ _HOMES = {
     "RunReport": "report",
     "load_config": "runfile",
     "log_model": "registry",
+    "make_report": "page",
     "plan": "forecast",
     "preview": "forecast",
     "register": "notebook",

@@ -151,7 +151,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text))
+        # The last is how CUDA's libraries put it: CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED.
+        or (isinstance(error, RuntimeError) and any(each in text for each in ("out of memory", "can't allocate memory", "_ALLOC_FAILED")))
     )
 
 

@@ -1,13 +1,13 @@
 """From what is due to what is published: known predictions are copied, the rest is scored, chunk by chunk, each by one commit."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import constraints, files, quality, receipt, rows, sink, staging, udf
+from sparkcoil import comparison, constraints, files, noting, quality, receipt, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.due import Due
 from sparkcoil.lease import Lease
@@ -15,7 +15,7 @@ from sparkcoil.pacing import Chunk, Pace
 from sparkcoil.pinned import Run
 from sparkcoil.preflight import SAMPLE_ROWS
 from sparkcoil.receipt import Receipt
-from sparkcoil.report import Cleared, Clock, Measured, Progress
+from sparkcoil.report import Cleared, Clock, Progress
 from sparkcoil.sections import BatchingConfig
 
 # Fewer rows than this are not worth a task of their own; so many of one are long enough to be worth cutting up.
@@ -40,7 +40,6 @@ def score_due(spark: SparkSession, work: Work) -> None:
     todo, progress, batching = work.todo, work.progress, work.run.config.batching
     pace = Pace(progress.total, spark.sparkContext.defaultParallelism, batching.chunk_rows, batching.chunk_seconds)
     keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
-    waiting: list[Measured] = []
     try:
         with work.clock.stage("preflight"):
             function, progress.cleared = cleared(spark, work.run)
@@ -48,8 +47,8 @@ def score_due(spark: SparkSession, work: Work) -> None:
         while chunk is not None:
             with work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
                 staged = staged_chunk(spark, work, keyed, function, chunk)
-                waiting.append(staging.measure(staged, work.run.target.keys))
-                progress.add(waiting[-1])
+                progress.add(staging.measure(staged, work.run.target.keys))
+                progress.compared += comparison.pairs(staged, work.run.selection.task) if work.run.challenger else []
                 seconds = taken()
             if chunk.is_last:
                 staging.clear(spark, work.run.location, but=work.run.stage, run_id=work.run.id)  # all of it is in this run's own stage now
@@ -57,8 +56,7 @@ def score_due(spark: SparkSession, work: Work) -> None:
                 return
             if work.run.config.target.publish == "chunk" or chunk.is_last:
                 with work.clock.stage("publish"):
-                    publish(spark, work, staged, waiting, chunk)
-                waiting.clear()
+                    publish(spark, work, staged, chunk)
             chunk = pace.after(chunk, seconds)
     finally:
         if keyed is not None:
@@ -72,7 +70,7 @@ def staged_chunk(spark: SparkSession, work: Work, keyed: DataFrame | None, funct
     chosen = rows.with_attempts(rows.filter_chunk(run.rows, chunk), due_keys, run.config.source.keys)
     recorded = scored_chunk(run, chosen, function, tasks(spark, run.config.batching, chunk))
     if todo.counts["held"] and todo.held is not None:
-        recorded = recorded.unionByName(copied_chunk(run, chosen, todo.held))
+        recorded = recorded.unionByName(copied_chunk(run, chosen, todo.held), allowMissingColumns=True)
     staged = staging.write_chunk(recorded, run.stage, run.target.schema, run_id=run.id, chunk=chunk.number)
     return constraints.with_violations(staged, run.conditions)
 
@@ -80,7 +78,7 @@ def staged_chunk(spark: SparkSession, work: Work, keyed: DataFrame | None, funct
 def cleared(spark: SparkSession, run: Run) -> tuple[udf.ScoringFunction, Cleared]:
     """Return the scorer as a function, and what the executors found when they tried it."""
     sample = files.with_contents(run.rows.limit(SAMPLE_ROWS), rows.INPUTS, run.roots).select(F.col(rows.INPUTS).alias("inputs"))
-    return udf.scoring_function(spark, run.selection, run.config.batching, sample=sample, roots=run.roots)
+    return udf.scoring_function(spark, run.selection, run.config.batching, sample=sample, roots=run.roots, challenger=run.challenger)
 
 
 def scored_chunk(run: Run, chosen: DataFrame, function: udf.ScoringFunction, partitions: int) -> DataFrame:
@@ -88,8 +86,10 @@ def scored_chunk(run: Run, chosen: DataFrame, function: udf.ScoringFunction, par
     keys, keep = run.config.source.keys, run.config.target.keep
     due_rows = files.with_contents(chosen.where("NOT __held"), rows.INPUTS, run.roots)
     evenly = rows.spread_evenly(due_rows, partitions)
-    recorded, fixed = rows.with_record(evenly, function), constants(run.selection.logged, run.id)
-    return rows.select_ledger(recorded, keys, keep, task=run.selection.task, constants=fixed)
+    recorded = rows.with_record(evenly, function, challenged=run.challenged)
+    fixed = constants(run.selection.logged, run.id)
+    beside = constants(run.challenger.logged, run.id) if run.challenger else None
+    return rows.select_ledger(recorded, keys, keep, task=run.selection.task, constants=fixed, challenger=beside)
 
 
 def copied_chunk(run: Run, chosen: DataFrame, held: DataFrame) -> DataFrame:
@@ -98,23 +98,24 @@ def copied_chunk(run: Run, chosen: DataFrame, held: DataFrame) -> DataFrame:
     return rows.select_copied(known, run.config.source.keys, run.config.target.keep, constants=fixed)
 
 
-def publish(spark: SparkSession, work: Work, staged: DataFrame, waiting: Sequence[Measured], chunk: Chunk) -> None:
+def publish(spark: SparkSession, work: Work, staged: DataFrame, chunk: Chunk) -> None:
     """Put what is staged and waits into the target, unless a gate is shut; the last commit of a run says that everything is scored."""
     run, progress = work.run, work.progress
-    if len(waiting) > 1:
+    if len(progress.waiting) > 1:
         everything = staging.read_run(spark, run.stage, run.target.schema, run_id=run.id, chunks=chunk.number + 1)
         staged = constraints.with_violations(everything, run.conditions)
     fitting = staged.where(~F.col(constraints.REFUSED)).select(*rows.quoted(run.target.schema.names))
     progress.shut = quality.shut(fitting, run.config.target.gates)
     if progress.shut:
         return
-    count, transaction = sum(each.rows for each in waiting), f"sparkcoil-{run.id}-{chunk.number}"
-    note = said(work, rows=count, last=chunk.is_last and not work.todo.counts["gone"]).note
+    count, transaction = sum(each.rows for each in progress.waiting), f"sparkcoil-{run.id}-{chunk.number}"
+    is_last = chunk.is_last and not work.todo.counts["gone"]
+    note = noting.note(spark, run, said(work, rows=count, last=is_last), progress, work.clock, is_last=is_last)
     # Only a lock keeps every other run from a commit that is on its way.
     replaces = work.todo.counts["known"] > 0 or not work.lease.exclusive
     sink.publish(spark, run.target, fitting, transaction=transaction, note=note, replaces=replaces)
     confirm(spark, work, note, count)
-    progress.publish(waiting)
+    progress.publish()
 
 
 def leave(spark: SparkSession, work: Work) -> None:
@@ -124,7 +125,7 @@ def leave(spark: SparkSession, work: Work) -> None:
         return
     with work.clock.stage("publish"):
         keys = run.rows.select(*rows.quoted(run.config.source.keys)).distinct()
-        note = said(work, rows=gone, last=True).note
+        note = noting.note(spark, run, said(work, rows=gone, last=True), work.progress, work.clock, is_last=True, gone=gone)
         sink.leave(spark, run.target, keys, transaction=f"sparkcoil-{run.id}-gone", note=note)
         confirm(spark, work, note, gone)
         work.progress.gone = gone

@@ -60,15 +60,19 @@ def plan(
         from sparkcoil.runfile import load_config
 
         config = load_config(conf, set_)
-        from sparkcoil import forecast
+        from sparkcoil import forecast, pinned
+        from sparkcoil.report import Clock
         from sparkcoil.session import start_session
 
         spark = start_session(config.spark, name=f"plan of {config.name}")
         try:
+            clock = Clock()
+            with clock.stage("prepare"):
+                this = pinned.prepared(spark, config)
             if preview:
-                for row in forecast.preview(spark, config, count=preview).collect():
+                for row in forecast.previewed(spark, this, count=preview).collect():
                     print(json.dumps(row.asDict(recursive=True), default=str))
-            made = forecast.plan(spark, config, retry_failed=retry_failed or retry_code or False)
+            made = forecast.planned(spark, this, clock, retry_failed=retry_failed or retry_code or False)
             forecast.within(made, max_hours=max_hours, max_cost=max_cost)
             print(made)
             return made.to_json()
@@ -76,6 +80,54 @@ def plan(
             spark.stop()
 
     finish(planned)
+
+
+def sql(
+    query: Annotated[str, typer.Argument(metavar="SQL", help="a file that ends in .sql, or the statements themselves")],
+    function: Annotated[list[str], typer.Option(metavar="NAME=URI", help="a model as a function; may be repeated")] = [],  # noqa: B006
+    on_error: Annotated[str, typer.Option(help="what a failed row gives: struct, null or raise")] = "struct",
+    rows: Annotated[int, typer.Option(min=1, help="show so many rows of each result")] = 20,
+) -> None:
+    """Do SQL statements with models as functions; the last line printed says how it ended, as JSON."""
+
+    def done() -> str:
+        from sparkcoil import statements
+        from sparkcoil.session import start_session
+
+        asked, uris = statements.read(query), statements.models(function)
+        spark = start_session(name="sql")
+        try:
+            statements.do(spark, asked, uris, on_error=on_error, rows=rows, shown=print)
+            return json.dumps({"exit_code": 0, "statements": len(asked)})
+        finally:
+            spark.stop()
+
+    finish(done)
+
+
+def report(
+    conf: Conf,
+    set_: Set = [],  # noqa: B006
+    run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="the run_id of the run; the newest unless given")] = None,
+    out: Annotated[Path, typer.Option(help="the HTML file to write")] = Path("report.html"),
+) -> None:
+    """Write the report of a past run as one HTML file, from its target alone; the last line printed says where it is, as JSON."""
+
+    def reported() -> str:
+        from sparkcoil.runfile import load_config
+
+        config = load_config(conf, set_)
+        from sparkcoil.page import make_report
+        from sparkcoil.session import start_session
+
+        spark = start_session(config.spark, name=f"report of {config.name}")
+        try:
+            made = make_report(spark, config, run)
+            return json.dumps({"report": str(made.write(out)), "run_id": made.run_id, "exit_code": 0})
+        finally:
+            spark.stop()
+
+    finish(reported)
 
 
 def log_model(
@@ -168,5 +220,7 @@ def main() -> None:
 
     app.command()(score)
     app.command()(plan)
+    app.command()(sql)
+    app.command()(report)
     app.command()(log_model)
     app()

@@ -10,9 +10,20 @@ from pydantic import ValidationError
 
 from sparkcoil.agreement import task_problems
 from sparkcoil.fields import Mode, Setting, Text
-from sparkcoil.ledger import DELETED_AT
+from sparkcoil.ledger import CHALLENGER, DELETED_AT
 from sparkcoil.problems import Problem, Section, expected, from_pydantic
-from sparkcoil.sections import BatchingConfig, CostConfig, ModelConfig, RowsConfig, SourceConfig, StreamConfig, TargetConfig, given, names
+from sparkcoil.sections import (
+    BatchingConfig,
+    ChallengerConfig,
+    CostConfig,
+    ModelConfig,
+    RowsConfig,
+    SourceConfig,
+    StreamConfig,
+    TargetConfig,
+    given,
+    names,
+)
 
 
 class RunConfig(Section):
@@ -30,6 +41,7 @@ class RunConfig(Section):
     rows: RowsConfig = RowsConfig()
     batching: BatchingConfig = BatchingConfig()
     stream: StreamConfig = StreamConfig()
+    challenger: ChallengerConfig = ChallengerConfig()
     cost: CostConfig = CostConfig()
     spark: Annotated[Mapping[str, Setting], expected("a mapping of Spark settings")] = {}
     """Spark settings for start_session."""
@@ -38,13 +50,15 @@ class RunConfig(Section):
     def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
         """Yield the kept columns that are keys already, and what a stream cannot do."""
         keys = {name.lower() for _, name in names(data.get("source"), "keys")}
-        marks = given(data.get("target"), "deletes") == "mark"
-        if marks and DELETED_AT in keys:
-            yield Problem(("source", "keys"), f"{DELETED_AT} is a column of the prediction table's own, with target.deletes: mark")
+        marks = {DELETED_AT: "target.deletes: mark"} if given(data.get("target"), "deletes") == "mark" else {}
+        own = {**marks, **({CHALLENGER: "a challenger"} if given(data.get("challenger"), "uri") else {})}
+        for name, why in own.items():
+            if name in keys:
+                yield Problem(("source", "keys"), f"{name} is a column of the prediction table's own, with {why}")
         for index, name in names(data.get("target"), "keep"):
             if name.lower() in keys:
                 yield Problem(("target", "keep", index), "is one of source.keys already", quotes=True)
-            if marks and name.lower() == DELETED_AT:
+            if name.lower() in own:
                 yield Problem(("target", "keep", index), "is a column of the prediction table's own", quotes=True, hint="; rename it")
         if data.get("mode", "batch") != "batch":
             for section, name in (("source", "query"), ("source", "version"), ("target", "jsonl")):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparkcoil import report
+from sparkcoil import report, shown
 
 # A commit with what belongs to it, in seconds: staging a chunk, counting it and publishing it.
 COMMIT_SECONDS = 2.0
@@ -98,12 +98,12 @@ class Plan:
         """Return the plan as one line of JSON."""
         return json.dumps({**asdict(self), "exit_code": 0}, default=str)
 
-    def __str__(self) -> str:
-        """Return the plan as some lines of text."""
-        why = ", ".join(f"{self.rows[name]:,} {said}" for name, said in WHY.items() if self.rows.get(name))
+    def lines(self) -> dict[str, str]:
+        """Return what the plan says, by what it is about."""
+        why = shown.listed(self.rows, WHY)
         options = [f"{name}={value!r} ({self.options_from[name]})" for name, value in self.options.items() if name in self.options_from]
         percentiles = ", ".join(f"{name} {value:,}" for name, value in self.lengths.items())
-        lines = {
+        return {
             "run": f"{self.name}: {self.task}",
             "model": "{uri}, {mebibytes:,.1f} MiB, {dtype} on {device}".format(**self.model),
             "source": "{name} at version {version}".format(**self.source),
@@ -116,7 +116,16 @@ class Plan:
             "options": ", ".join(options) or "the task's own",
             "estimate": spoken(self.seconds["total"]) + (f", costs {self.cost:,.2f}" if self.cost is not None else ""),
         }
-        return "\n".join(f"{name + ':':<14} {said}" for name, said in lines.items())
+
+    def __str__(self) -> str:
+        """Return the plan as some lines of text."""
+        return shown.text(self.lines())
+
+    def _repr_html_(self) -> str:
+        return shown.html(self.lines())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
 
 # Why a row is due, by the name of its count.

@@ -34,6 +34,11 @@ def plan(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False)
     clock = Clock()
     with clock.stage("prepare"):
         this = prepared(spark, config)
+    return planned(spark, this, clock, retry_failed=retry_failed)
+
+
+def planned(spark: SparkSession, this: Run, clock: Clock, *, retry_failed: Retry = False) -> Plan:
+    """Return what a run that is prepared would do now, and about how long that takes."""
     with clock.stage("plan"):
         this, todo = find_due(spark, this, retry_failed=retry_failed)
         why = counted(todo)
@@ -45,16 +50,21 @@ def plan(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False)
     with clock.stage("preflight"):
         function, _ = chunks.cleared(spark, this)
     tried = probed(asked, this, function, sizes, slots)
-    tasks = chunks.tasks(spark, config.batching, Chunk(0, 0, 1, 1, sizes.rows))
+    tasks = chunks.tasks(spark, this.config.batching, Chunk(0, 0, 1, 1, sizes.rows))
     return described(this, todo, why, sizes, tried, clock, slots=slots, tasks=tasks)
 
 
 def preview(spark: SparkSession, config: RunConfig, *, count: int = 10) -> DataFrame:
     """Return some rows of the source as a run would write them, scored on one executor; nothing is written."""
-    this = prepared(spark, config)
+    return previewed(spark, prepared(spark, config), count=count)
+
+
+def previewed(spark: SparkSession, this: Run, *, count: int) -> DataFrame:
+    """Return some rows as a run that is prepared would write them."""
+    keys, keep = this.config.source.keys, this.config.target.keep
     function, _ = chunks.cleared(spark, this)
-    chosen = rows.with_attempts(this.rows.limit(count), None, config.source.keys)
-    shown = (*config.source.keys, *config.target.keep, *rows.KNOWN)
+    chosen = rows.with_attempts(this.rows.limit(count), None, keys)
+    shown = (*keys, *keep, *rows.KNOWN)
     found = chunks.scored_chunk(this, chosen, function, 1).select(*rows.quoted(shown))
     return spark.createDataFrame(found.collect(), found.schema)  # what was scored once is shown as often as one likes
 
@@ -121,7 +131,7 @@ def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: in
     share = min(1.0, count / max(1, sizes.rows))
     chosen = asked.where(F.pmod(F.xxhash64("input_hash", F.lit("probe")), F.lit(1_000_000)) < int(share * 1_000_000) + 1)
     spread = rows.spread_evenly(files.with_contents(chosen, rows.INPUTS, this.roots), slots)
-    record = rows.with_record(spread, function)
+    record = rows.with_record(spread, function, challenged=this.challenged)
     looked = record.select(
         SIZE,
         F.col("__record.stats").alias("stats"),

@@ -18,6 +18,10 @@ COLUMNS: Mapping[str, str] = {
 }
 
 
+# What another model says of the same row, NULL where it was not asked; a column of targets whose run file names a challenger.
+CHALLENGER = "challenger"
+CHALLENGER_COLUMNS = ("prediction", "status", "error", "warnings", "model_uri", "model_version", "model_digest")
+
 # When a row's key left the source, NULL while it is there: the last column, where `target.deletes` is `mark`.
 DELETED_AT = "deleted_at"
 
@@ -26,6 +30,13 @@ def ddl(prediction: str) -> str:
     """Return the DDL of the ledger's columns for a task whose prediction has the fields of a DDL string."""
     fields = ", ".join(colon_separated(prediction))
     return ", ".join(f"{name} {kind.format(prediction=fields)}" for name, kind in COLUMNS.items())
+
+
+def challenger_ddl(prediction: str) -> str:
+    """Return the DDL of the column with what a challenger says."""
+    fields = ", ".join(colon_separated(prediction))
+    inner = ", ".join(f"{name}: {COLUMNS[name].format(prediction=fields)}" for name in CHALLENGER_COLUMNS)
+    return f"{CHALLENGER} STRUCT<{inner}>"
 
 
 def colon_separated(fields: str) -> list[str]:

@@ -15,7 +15,7 @@ from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 from sparkcoil import cache, digest, library, scorer
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ModelError, did_you_mean, first_line
-from sparkcoil.scorer import Spec
+from sparkcoil.spec import Spec
 
 
 def resolve(uri: str) -> LoggedModel:

@@ -7,12 +7,14 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import chunks, due, files, rows, source, udf
-from sparkcoil.errors import ConfigError
+from sparkcoil import chunks, due, files, functions, rows, source, udf
+from sparkcoil.errors import ConfigError, did_you_mean
+from sparkcoil.functions import OnError
 from sparkcoil.problems import input_problems, said
 from sparkcoil.roots import declared
 from sparkcoil.sections import BatchingConfig, ModelConfig
 from sparkcoil.selection import Selection, select
+from sparkcoil.session import check_classic
 from sparkcoil.tasks import Task
 
 
@@ -34,6 +36,7 @@ def score(
     for different inputs.
     """
     spark = df.sparkSession
+    check_classic(spark)
     keys, keep = ([names] if isinstance(names, str) else names for names in (keys, keep))
     selection = selected("score()", model_uri, task=task, options=options, columns=columns)
     inputs, types = source.checked_inputs(df, keys, keep, columns=columns, task=selection.task, wording=source.ARGUMENTS)
@@ -51,35 +54,43 @@ def score(
 
 
 def scoring_udf(
-    spark: SparkSession, model_uri: str, *, task: str | None = None, options: Mapping[str, Any] | None = None
+    spark: SparkSession, model_uri: str, *, task: str | None = None, options: Mapping[str, Any] | None = None, on_error: OnError = "struct"
 ) -> Callable[..., Column]:
     """Return a function from columns to a column: struct<prediction, status, error, warnings>, with real NULLs.
 
+    With `on_error` null or raise the column is the prediction's struct itself: for a failed row NULL, or the end of the query.
     Columns are given by position in the order of the task's inputs, or by an input's name; raises ConfigError where they
     do not fit. Use the result once, in a `select` or `withColumn`: each further mention of it scores the rows again.
     """
-    selection, function = _function(spark, model_uri, task, options)
+    selection, function = _function(spark, "scoring_udf()", model_uri, task=task, options=options, on_error=on_error)
 
     def scored(*columns: Column | str, **named: Column | str) -> Column:
         given = {**dict(zip(positions(selection.task), columns, strict=False)), **named}
         check_inputs(selection.task, given, count=len(columns) + len(named), chosen=selection.effective.origins)
-        return udf.nulled(function(udf.struct_as_sent(selection.task, given)), selection.task)
+        called = function(udf.struct_as_sent(selection.task, given))
+        return functions.result(called, selection.task, name="scoring_udf", on_error=on_error)
 
     return scored
 
 
 def register(
-    spark: SparkSession, sql_name: str, model_uri: str, *, task: str | None = None, options: Mapping[str, Any] | None = None
+    spark: SparkSession,
+    sql_name: str,
+    model_uri: str,
+    *,
+    task: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    on_error: OnError = "struct",
 ) -> None:
     """Make a SQL function of the model: `SELECT sql_name(text) FROM ...` gives what `scoring_udf` gives.
 
     It takes the task's required inputs in their order. Raises ConfigError for a name that is no plain word.
     """
     if not sql_name.isidentifier():
-        raise ConfigError("register", [f"sql_name: expected a plain word, found {sql_name!r}"])
-    selection, function = _function(spark, model_uri, task, options)
+        raise ConfigError("register()", [f"sql_name: expected a plain word, found {sql_name!r}"])
+    selection, function = _function(spark, "register()", model_uri, task=task, options=options, on_error=on_error)
     spark.udf.register(f"{sql_name}_records", function)
-    spark.sql(udf.sql_function(sql_name, selection.task))
+    spark.sql(functions.statement(sql_name, selection.task, on_error=on_error))
 
 
 def positions(task: Task) -> list[str]:
@@ -106,6 +117,12 @@ def selected(
         raise ConfigError(error.where, [each.removeprefix("source.").removeprefix("model.") for each in error.problems]) from None
 
 
-def _function(spark: SparkSession, model_uri: str, task: str | None, options: Mapping[str, Any] | None) -> tuple[Selection, Any]:
-    selection = selected("scoring_udf()", model_uri, task=task, options=options, columns=None)
+def _function(
+    spark: SparkSession, caller: str, model_uri: str, *, task: str | None, options: Mapping[str, Any] | None, on_error: str
+) -> tuple[Selection, Any]:
+    check_classic(spark)
+    if on_error not in functions.ON_ERROR:
+        found = f"on_error: expected struct, null or raise, found {on_error!r}{did_you_mean(on_error, functions.ON_ERROR)}"
+        raise ConfigError(caller, [found])
+    selection = selected(caller, model_uri, task=task, options=options, columns=None)
     return selection, udf.scoring_function(spark, selection, BatchingConfig())[0]

@@ -10,8 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from sparkcoil import answers, constraints, files, quality, receipt, rows, sink, source, staging
 from sparkcoil.config import RunConfig
 from sparkcoil.constraints import Conditions
-from sparkcoil.errors import ConfigError, TargetError
+from sparkcoil.errors import ConfigError, ModelError, TargetError
 from sparkcoil.selection import Selection, select
+from sparkcoil.session import check_classic
 from sparkcoil.sink import Target
 from sparkcoil.source import PinnedSource
 
@@ -26,6 +27,7 @@ class Run:
     id: str
     config: RunConfig
     selection: Selection
+    challenger: Selection | None
     source: PinnedSource
     target: Target
     location: str
@@ -35,6 +37,11 @@ class Run:
     rows: DataFrame
     roots: tuple[str, ...]
     mark: str | None
+
+    @property
+    def challenged(self) -> float:
+        """Which share of different inputs the challenger scores: none where there is no challenger."""
+        return self.config.challenger.share if self.challenger else 0.0
 
 
 def described(this: Run) -> dict[str, Any]:
@@ -57,11 +64,14 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     """
     if not isinstance(config, RunConfig):
         raise ConfigError("run()", [f"config: expected a RunConfig, found {type(config).__name__}; load_config(path) reads a run file"])
+    check_classic(spark)
     selection = select(config.model, name=config.name, task=config.task, columns=config.source.columns)
+    challenger = challenging(config, selection)
     pinned = source.pin(spark, config.source)
     keys, keep = config.source.keys, config.target.keep
     inputs, types = source.checked_inputs(pinned.frame, keys, keep, columns=config.source.columns, task=selection.task)
-    target = sink.expected(pinned.frame, keys, config.target, selection.task, selection.logged.provenance)
+    notes, challenged = selection.logged.provenance, challenger is not None
+    target = sink.expected(pinned.frame, keys, config.target, selection.task, notes, challenged=challenged)
     found = sink.check(spark, target)
     location = sink.location(spark, target, found)
     if found and pinned.detail and found.location == pinned.detail.location:
@@ -82,7 +92,20 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes) if everything else None
     stage = staging.place(location, how=how, digest=digest)
     conditions = constraints.conditions(found, target.schema) if found else Conditions()
-    return Run(uuid.uuid4().hex, config, selection, pinned, target, location, stage, conditions, selecting, selecting(frame), roots, mark)
+    what = (config, selection, challenger, pinned, target, location, stage, conditions)
+    return Run(uuid.uuid4().hex, *what, selecting, selecting(frame), roots, mark)
+
+
+def challenging(config: RunConfig, champion: Selection) -> Selection | None:
+    """Return the challenger of a run, None where it has none; raises ModelError where its predictions are of another form."""
+    asked = config.challenger
+    if asked.uri is None:
+        return None
+    changes = {"uri": asked.uri, **({} if asked.options is None else {"options": asked.options})}
+    found = select(config.model.model_copy(update=changes), name="challenger", task=champion.task.name, columns=config.source.columns)
+    if found.task.prediction != champion.task.prediction:
+        raise ModelError(f"challenger.uri: {asked.uri}: expected predictions {champion.task.prediction}, found {found.task.prediction}")
+    return found
 
 
 def check_deletes(config: RunConfig, pinned: PinnedSource, among: DataFrame | None) -> None:

@@ -4,7 +4,23 @@ from dataclasses import replace
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, changes, chunks, disks, due, lease, pinned, receipt, report, rows, sink, source, staging, tracking
+from sparkcoil import (
+    answers,
+    changes,
+    chunks,
+    comparison,
+    disks,
+    due,
+    lease,
+    pinned,
+    receipt,
+    report,
+    rows,
+    sink,
+    source,
+    staging,
+    tracking,
+)
 from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
@@ -41,7 +57,7 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
         if not progress.exceeded:
             held.check()
             staging.clear(spark, this.location)
-        finished = finish(this, todo, progress, clock)
+        finished = finish(spark, this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(progress.exceeded, finished)
     return finished
@@ -100,7 +116,7 @@ def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clo
         answers.write(spark, this.target, this.source.frame, task=this.selection.task.name, path=path)
 
 
-def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
+def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
     """Return the run's report, logged as an MLflow run unless nothing was due."""
     logged = this.selection.logged
     jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
@@ -109,8 +125,9 @@ def finish(this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
         "run_id": this.id,
         "target": {"name": this.target.name, "version": progress.version, **jsonl},
         "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "trusted": this.selection.lifted},
+        "challenger": comparison.told(this, progress.compared),
     }
     finished = report.finished(described, todo.counts, progress, clock)
     if progress.total:
-        tracking.log_run(finished, this.config, logged)
+        tracking.log_run(spark, finished, this, progress, clock)
     return finished

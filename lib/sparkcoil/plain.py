@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sparkcoil import gate, ledger, options, tasks
+from sparkcoil import gate, ledger, options, tasks, wire
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError, did_you_mean
-from sparkcoil.scorer import Scorer, Spec, empty, empty_prediction
+from sparkcoil.scorer import Scorer
 from sparkcoil.scoring import Record
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Task, wired
 from sparkcoil.weights import Weights
 
@@ -86,7 +87,7 @@ def as_item(item: Any) -> Any:
 def as_columns(record: Record, task: Task) -> dict[str, Any]:
     """Return a record as top-level columns without nulls."""
     fields = ledger.split_fields(task.wire)
-    values = task.sent(record.prediction) if record.prediction else empty_prediction(task.wire)
+    values = task.sent(record.prediction) if record.prediction else wire.empty_prediction(task.wire)
     error = record.error
     return {
         **{name: nothing(kind) if values[name] is None else values[name] for name, kind in fields},
@@ -99,5 +100,5 @@ def nothing(kind: str) -> Any:
     """Return what stands for null in a column of a type."""
     if kind.upper() in EMPTY:
         return EMPTY[kind.upper()]
-    filling = empty(kind)
+    filling = wire.empty(kind)
     return float("nan") if filling is None else filling

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sparkcoil.scorer import Scorer, Spec, device_here
+from sparkcoil.scorer import Scorer, device_here
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Row
 
 # What the product promises for half precision; labels, texts and offsets must be equal.

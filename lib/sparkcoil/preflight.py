@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from sparkcoil import errors
 from sparkcoil.report import Cleared
-from sparkcoil.scorer import Spec
 from sparkcoil.selection import Selection
+from sparkcoil.spec import Spec
 
 SAMPLE_ROWS = 16
 Staged = Callable[[Spec], Any]

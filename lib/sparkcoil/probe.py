@@ -9,7 +9,8 @@ from typing import Any
 
 from sparkcoil import digest, precision, weights
 from sparkcoil.errors import EnvironmentError_, SparkcoilError, first_line
-from sparkcoil.scorer import Scorer, Spec, device_here
+from sparkcoil.scorer import Scorer, device_here
+from sparkcoil.spec import Spec
 from sparkcoil.structured import MISFITS
 from sparkcoil.tasks import Row
 

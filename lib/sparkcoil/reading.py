@@ -126,6 +126,8 @@ class Reader:
         texts = [each if isinstance(each, str) else each[0] for each in items]
         pairs = [each[1] for each in items if not isinstance(each, str)]
         given = {"max_length": limit or self.max_length, **given} if truncation else given
+        # Each would be copied out of every encoding, from which they are taken anyway.
+        given = {"return_attention_mask": False, "return_token_type_ids": False, **given}
         encodings: Sequence[Any] = self.tokenizer(texts, pairs or None, truncation=truncation, **given).encodings
         return encodings
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from pydantic import Field
 
-from sparkcoil import containers, roots
+from sparkcoil import containers, heard, roots
 from sparkcoil.containers import fail
 from sparkcoil.errors import RowError
 from sparkcoil.tasks import Input, Options, Prediction, Row, Warned, Written
@@ -113,6 +113,9 @@ class Sound:
 
     def samples(self, rate: int, start: float = 0.0, seconds: float | None = None) -> "Recording":
         """Return a part of the recording, or all of it, mono at a rate; memory depends on the part alone. Raises RowError."""
+        return heard.once((self.source, rate, start, seconds, self.max_seconds), lambda: self._decoded(rate, start, seconds))
+
+    def _decoded(self, rate: int, start: float, seconds: float | None) -> "Recording":
         from sparkcoil import media, sandbox
 
         if isinstance(self.source, Waveform):

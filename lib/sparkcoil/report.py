@@ -5,14 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, Literal
 
-from sparkcoil import error_budget
+from sparkcoil import error_budget, shown
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.sections import RowsConfig
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
+
+# What became of the rows that were due, by the name of its count; copied rows are among the others.
+PARTS = {"ok": "ok", "failed": "failed", "unpublished": "not published", "copied": "copied"}
+SPEED = "{rows_per_second:,.1f} rows and {units_per_second:,.0f} {unit} a second, {dtype} on {device}"
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,40 @@ class RunReport:
     exceeded: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     throughput: Mapping[str, Any] = field(default_factory=dict)
+    challenger: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
         """Return the report as one line of JSON."""
         return json.dumps(asdict(self), default=str)
+
+    def lines(self) -> dict[str, str]:
+        """Return what the report says, by what it is about; what there is nothing to say of is left out."""
+        failed = ", ".join(f"{each['rows']:,} {each['stage']}/{each['code']}" for each in self.failures)
+        stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in self.seconds.items() if name != "total")
+        lines = {
+            "run": f"{self.name}: {self.task}, {self.run_id}",
+            "status": f"{self.status}, exit code {self.exit_code}",
+            "exceeded": self.exceeded or "",
+            "model": str(self.model["uri"]),
+            "source": "{name} at version {version}".format(**self.source),
+            "target": "{name} at version {version}".format(**self.target),
+            "due": f"{self.rows.get('due', 0):,} of {self.rows.get('keys', 0):,} keys",
+            "of them": shown.listed(self.rows, PARTS),
+            "failures": failed,
+            "throughput": SPEED.format(**self.throughput) if self.throughput else "",
+            "seconds": f"{self.seconds.get('total', 0):.1f}" + (f": {stages}" if stages else ""),
+        }
+        return {name: said for name, said in lines.items() if said}
+
+    def __str__(self) -> str:
+        """Return the report as some lines of text."""
+        return shown.text(self.lines())
+
+    def _repr_html_(self) -> str:
+        return shown.html(self.lines())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
 
 @dataclass(frozen=True)
@@ -70,7 +104,7 @@ class Measured:
 
 @dataclass
 class Progress:
-    """What a run has scored so far of the rows that are due, what it has copied and published, and how many may fail.
+    """What a run has scored so far of the rows that are due, what it has copied and published, what waits for it, and how many may fail.
 
     `version` is the target's as far as this run knows it, and it is `disturbed` where others have changed rows of it meanwhile.
     """
@@ -85,24 +119,28 @@ class Progress:
     version: int = 0
     disturbed: bool = False
     published: Counter[str] = field(default_factory=Counter)
+    waiting: list[Measured] = field(default_factory=list)
     failures: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
+    compared: list[Mapping[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
     shut: str | None = None
 
     def add(self, staged: Measured) -> None:
-        """Add what a staged chunk came to."""
+        """Add what a staged chunk came to, which waits to be published."""
+        self.waiting.append(staged)
         self.scored += staged.rows + staged.refused
         self.refused += staged.refused
         self.copied += staged.copied
         self.failures.extend(map(dict, staged.failures))
         self.windows.extend(map(dict, staged.windows))
 
-    def publish(self, chunks: Sequence[Measured]) -> None:
-        """Note that staged chunks are in the target."""
-        for each in chunks:
+    def publish(self) -> None:
+        """Note that the staged chunks that have waited are in the target."""
+        for each in self.waiting:
             failed = sum(kind["rows"] for kind in each.failures) - each.refused
             self.published.update(ok=each.rows - failed, failed=failed)
+        self.waiting.clear()
 
     def commit(self, version: int, *, alone: bool) -> None:
         """Note a commit, and whether nobody else has changed the target since the one before."""
@@ -116,8 +154,9 @@ class Progress:
 
 @dataclass
 class Clock:
-    """The seconds that each stage of a run took, by name."""
+    """The seconds that each stage of a run took, by name; `began` is when it began, in seconds since 1970."""
 
+    began: float = field(default_factory=time)
     started: float = field(default_factory=perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
 

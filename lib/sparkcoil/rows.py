@@ -11,11 +11,14 @@ from pyspark.sql.types import BinaryType, DataType, StringType
 
 from sparkcoil import ledger, udf
 from sparkcoil.pacing import Chunk
+from sparkcoil.scorer import CHALLENGED
 from sparkcoil.tasks import Task
 
 INPUTS = "__inputs"
 # Columns that stay in the stage: what a window of rows cost, and whether a row was copied.
 STATS, COPIED = "__stats", "__copied"
+# A share of different inputs is chosen by their hash, in so many steps.
+SHARES = 1_000_000
 # Why a key is due: new, changed (its inputs, or how they are scored), other_model, retried or returned.
 WHY = "__why"
 # Which rows that failed are scored again: all, none, or those with one of some codes.
@@ -158,17 +161,37 @@ def spread_evenly(rows: DataFrame, partitions: int) -> DataFrame:
     return rows.repartition(partitions, "input_hash").sortWithinPartitions("input_hash")
 
 
-def with_record(rows: DataFrame, scorer: udf.ScoringFunction) -> DataFrame:
-    """Add `__record`, what the model made of each row."""
-    return rows.withColumn("__scored", scorer(F.col(INPUTS))).withColumn("__record", F.col("__scored.r")).drop("__scored", INPUTS)
+def with_record(rows: DataFrame, scorer: udf.ScoringFunction, *, challenged: float = 0.0) -> DataFrame:
+    """Add `__record`, what the model made of each row, and in it for a share of different inputs what the challenger did."""
+    inputs = F.col(INPUTS)
+    if challenged:
+        inputs = inputs.withField(CHALLENGED, F.pmod(F.xxhash64("input_hash", F.lit(CHALLENGED)), F.lit(SHARES)) < challenged * SHARES)
+    return rows.withColumn("__scored", scorer(inputs)).withColumn("__record", F.col("__scored.r")).drop("__scored", INPUTS)
 
 
 def select_ledger(
-    recorded: DataFrame, keys: Sequence[str], keep: Sequence[str], *, task: Task, constants: Mapping[str, Column]
+    recorded: DataFrame,
+    keys: Sequence[str],
+    keep: Sequence[str],
+    *,
+    task: Task,
+    constants: Mapping[str, Column],
+    challenger: Mapping[str, Column] | None = None,
 ) -> DataFrame:
-    """Return the prediction table's columns in their order, and what stays in the stage: a window's `__stats`, and `__copied`."""
-    said = udf.record_columns(F.col("__record"), task, attempts=F.col("__attempts"))
-    return in_order(recorded, keys, keep, {**said, **constants}, stats=F.col("__record.stats"), copied=False)
+    """Return the prediction table's columns in their order, and what stays in the stage: a window's `__stats`, and `__copied`.
+
+    Given the constants of a challenger, with what it said too.
+    """
+    record = F.col("__record")
+    said = udf.record_columns(record, task, attempts=F.col("__attempts"))
+    beside = {} if challenger is None else {ledger.CHALLENGER: answer(record[ledger.CHALLENGER], task, challenger)}
+    return in_order(recorded, keys, keep, {**said, **constants}, stats=record["stats"], copied=False, beside=beside)
+
+
+def answer(record: Column, task: Task, constants: Mapping[str, Column]) -> Column:
+    """Return what a challenger said of a row, NULL where it was not asked."""
+    columns = {**udf.record_columns(record, task, attempts=F.lit(1)), **constants}
+    return F.when(record["status"].isNotNull(), F.struct(*(columns[name].alias(name) for name in ledger.CHALLENGER_COLUMNS)))
 
 
 def select_copied(known: DataFrame, keys: Sequence[str], keep: Sequence[str], *, constants: Mapping[str, Column]) -> DataFrame:
@@ -178,11 +201,18 @@ def select_copied(known: DataFrame, keys: Sequence[str], keep: Sequence[str], *,
 
 
 def in_order(
-    rows: DataFrame, keys: Sequence[str], keep: Sequence[str], filled: Mapping[str, Column], *, stats: Column, copied: bool
+    rows: DataFrame,
+    keys: Sequence[str],
+    keep: Sequence[str],
+    filled: Mapping[str, Column],
+    *,
+    stats: Column,
+    copied: bool,
+    beside: Mapping[str, Column] = {},
 ) -> DataFrame:
-    """Return keys, kept columns, the ledger's and the stage's."""
+    """Return keys, kept columns, the ledger's, those beside it, and the stage's."""
     named = {**filled, "input_hash": F.col("input_hash")}
-    columns = [named[name].alias(name) for name in ledger.COLUMNS]
+    columns = [named[name].alias(name) for name in ledger.COLUMNS] + [column.alias(name) for name, column in beside.items()]
     return rows.select(*quoted((*keys, *keep)), *columns, stats.alias(STATS), F.lit(copied).alias(COPIED))
 
 

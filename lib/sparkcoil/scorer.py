@@ -9,57 +9,26 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sparkcoil import engines, ledger, tasks, watchdog, weights
+from sparkcoil import engines, heard, tasks, watchdog, weights, wire
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
-from sparkcoil.errors import EnvironmentError_
+from sparkcoil.errors import EnvironmentError_, RowError
 from sparkcoil.scoring import Record, Scoring
+from sparkcoil.spec import SPEC, Spec, read_spec
 from sparkcoil.tasks import Row, Task
-from sparkcoil.weights import Weights
 
 if TYPE_CHECKING:
     from sparkcoil.supervision import Supervisor
 
-SPEC = "sparkcoil.json"
+# The cell that says whether a row is one of those that the challenger scores too.
+CHALLENGED = "__challenged"
 CACHED_ENGINES = 2
-
-
-@dataclass(frozen=True)
-class Spec:
-    """Everything that scores: it travels as a file in the staged model, since a cluster ignores MLflow's `model_config`.
-
-    `timeout` is how many seconds a model may give no sign of life; None where Spark would not try the task of a worker that is ended again.
-    """
-
-    task: str
-    options: Mapping[str, Any]
-    placement: Placement
-    weights: Weights
-    batching: Mapping[str, Any]
-    probe: bool = False
-    model: str | None = None
-    roots: Sequence[str] = ()
-    timeout: float | None = None
-
-    def save(self, folder: Path) -> None:
-        """Write the spec into a staged model."""
-        (folder / SPEC).write_text(self.to_json())
-
-    def to_json(self) -> str:
-        """Return the spec as text, equal for equal specs."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-
-def read_spec(folder: Path) -> Spec:
-    """Return the spec of a staged model."""
-    fields = json.loads((folder / SPEC).read_text())
-    return Spec(**{**fields, "placement": Placement(**fields["placement"]), "weights": Weights(**fields["weights"])})
 
 
 _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
@@ -93,28 +62,58 @@ class Scorer:
         self.spec = spec
         self.scoring: Scoring | None = None
         self.supervisor: Supervisor | None = None
+        self.challenger = Scorer(spec.challenger) if spec.challenger else None
 
     def predict(self, frame: pd.DataFrame, params: Mapping[str, Any] | None = None) -> dict[str, list[dict[str, Any]]]:
         """Return one record for every row, as MLflow can convert it, with what the window cost in the first one."""
-        rows = [dict(zip(frame.columns, cells, strict=True)) for cells in zip(*(frame[name] for name in frame), strict=True)]
-        if self.spec.probe:
-            from sparkcoil import probe
+        cells = zip(*(frame[name] for name in frame), strict=True)
+        rows: list[dict[str, Any]] = [dict(zip(frame.columns, each, strict=True)) for each in cells]
+        chosen = [bool(row.pop(CHALLENGED, False)) for row in rows]
+        with heard.remembered() if any(chosen) else nullcontext():
+            if self.spec.probe:
+                from sparkcoil import probe
 
-            records, note = [Record(None, None)] * len(rows), probe.report(self.spec, rows)
-        else:
-            records, note = self.score(rows)
-        task, _ = tasks.fitted(self.spec.task, self.spec.options)
-        empty = empty_prediction(task.wire)
-        results = [flat(each, task, empty) for each in records]
+                records, note = [Record(None, None)] * len(rows), {**probe.report(self.spec, rows)}
+            else:
+                records, note = self.score(rows)
+            results = [{**each, "stats": None} for each in self.said(records)]
+            if self.challenger is not None:
+                answers, seconds = self.challenger.answers(rows, chosen)
+                results = [{**each, "challenger": answer} for each, answer in zip(results, answers, strict=True)]
+                note = {**note, "seconds": {**note.get("seconds", {}), "challenger": seconds}}
         results[0]["stats"] = json.dumps(note)
         return {"r": results}
 
+    def answers(self, rows: Sequence[Row], chosen: Sequence[bool]) -> tuple[list[dict[str, Any]], float]:
+        """Return what the model says beside another one, nothing of rows that are not chosen, and the seconds that took.
+
+        It is not asked where Spark tries the task again, so that it cannot take rows of the other one with it twice.
+        """
+        start = time.perf_counter()
+        asked = [row for row, is_chosen in zip(rows, chosen, strict=True) if is_chosen]
+        skipped = Record(None, RowError("model", "skipped", "Spark has tried the task again, and the challenger was not asked"))
+        records = [skipped] * len(asked) if is_retry() or not asked else self._here(asked)[0]
+        said = iter(self.said(records))
+        unsaid = wire.unsaid(wire.empty_prediction(self.task.wire))
+        return [next(said) if is_chosen else unsaid for is_chosen in chosen], time.perf_counter() - start
+
+    def said(self, records: Sequence[Record]) -> list[dict[str, Any]]:
+        """Return records as MLflow can convert them."""
+        empty = wire.empty_prediction(self.task.wire)
+        return [wire.said(each, self.task, empty) for each in records]
+
+    @property
+    def task(self) -> Task:
+        """The task as its options make it."""
+        return tasks.fitted(self.spec.task, self.spec.options)[0]
+
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         """Return one record for every row and what they cost; raises if their numbers differ, since results are matched by position."""
+        began = time.time()
         records, note = self._supervised(rows) if is_retry() else self._here(rows)
         if len(records) != len(rows):
             raise RuntimeError(f"{len(records)} records for {len(rows)} rows")
-        return records, note
+        return records, {**note, "began": began, "ended": time.time()}
 
     def _here(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         self.supervisor = None
@@ -138,8 +137,8 @@ class Scorer:
         return self.supervisor.score(rows)
 
     def _load(self) -> float:
-        quieten()
         self.placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
+        quieten(self.placement.device)
         engine, seconds = cached_engine(self.spec, self.placement)
         limit = self.spec.timeout
         self.scoring = scoring_of(self.spec, engine, nullcontext() if limit is None else watchdog.ending(limit))
@@ -200,41 +199,16 @@ def device_here(asked: str) -> str:
     return f"cuda:{given.addresses[0]}" if given else "cuda:0"
 
 
-def quieten() -> None:
-    """Keep tokenizers from forking threads, and transformers from drawing progress bars in executor logs."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+def quieten(device: str) -> None:
+    """Keep transformers from drawing progress bars in executor logs, and tokenizers from threads where the model itself takes the CPU."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false" if device == "cpu" else "true"
+    import torch
     import transformers
+
+    if device != "cpu":
+        # One thread makes tokens more slowly than a GPU reads them; a GPU's share of the cores is idle otherwise.
+        os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // max(1, torch.cuda.device_count()))))
 
     logs: Any = transformers.utils.logging
     logs.set_verbosity_error()
     logs.disable_progress_bar()
-
-
-def flat(record: Record, task: Task, empty: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as MLflow can convert it: no null struct, array or map; what has no value is empty."""
-    error = record.error
-    return {
-        "prediction": task.sent(record.prediction) if record.prediction is not None else empty,
-        "status": "ok" if error is None else "failed",
-        "error": {
-            "stage": error.stage if error else None,
-            "code": error.code if error else None,
-            "message": error.message if error else None,
-            "retryable": error.retryable if error else None,
-        },
-        "warnings": list(record.warnings),
-        "stats": None,
-    }
-
-
-def empty_prediction(ddl: str) -> dict[str, Any]:
-    """Return a prediction with nothing in it: arrays empty, structs filled with the same, scalars null."""
-    return {name.rstrip(":"): empty(kind) for name, kind in ledger.split_fields(ddl)}
-
-
-def empty(kind: str) -> Any:
-    """Return the emptiest value of a type that MLflow can convert."""
-    outer, _, inner = kind.partition("<")
-    if outer.upper() == "STRUCT":
-        return empty_prediction(inner.removesuffix(">"))
-    return [] if outer.upper() == "ARRAY" else None

@@ -3,6 +3,7 @@
 import math
 import pickle
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -29,7 +30,10 @@ class Record:
 
 @dataclass
 class Stats:
-    """What a window cost: forward passes, computed and useful lengths, units (tokens, seconds of audio), seconds by stage."""
+    """What a window cost: forward passes, computed and useful lengths, units (tokens, seconds of audio), seconds by stage.
+
+    `lengths` counts inputs by the power of two that their units are below: 3 stands for 4 to 8.
+    """
 
     rows: int = 0
     computed_rows: int = 0
@@ -39,6 +43,7 @@ class Stats:
     units: float = 0.0
     out_of_memory: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    lengths: Counter[int] = field(default_factory=Counter)
 
     def add(self, other: "Stats") -> None:
         """Add what some of the window's rows cost, but for how many they were."""
@@ -46,6 +51,7 @@ class Stats:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for stage, seconds in other.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+        self.lengths.update(other.lengths)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -112,6 +118,7 @@ class Scoring:
             stats.computed += outcome.tally.computed
             stats.useful += outcome.tally.useful
             stats.units += sum(lengths) / self.engine.per_unit
+            stats.lengths.update(math.frexp(length / self.engine.per_unit)[1] for length in lengths)
             stats.out_of_memory += outcome.tally.out_of_memory
             results = iter(outcome.results)
             return [gathered(row, results) for row in rows]

@@ -169,11 +169,28 @@ class BatchingConfig(Section):
     """How many Spark tasks a chunk is cut into."""
 
 
+class ChallengerConfig(Section):
+    """A second model that scores the same rows in the same pass, to compare the first one with; loaded and run as `model` says."""
+
+    uri: Text | None = None
+    """As model.uri; the target's column `challenger` has what it says of each row, and the report how often both agree."""
+    share: Share = 1.0
+    """Which share of the different inputs it scores, chosen by their hash."""
+    options: Annotated[Mapping[str, Any] | None, expected("a mapping of the task's options")] = None
+    """In place of model.options."""
+
+    @staticmethod
+    def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
+        """Yield what is said of a challenger that is not named."""
+        if data.get("uri") is None and (data.get("options") is not None or data.get("share", 1) != 1):
+            yield Problem(("uri",), "missing, and without it there is no challenger")
+
+
 class CostConfig(Section):
-    """What the machines cost, for the plan of a run."""
+    """What the machines cost, for the plan of a run and its report."""
 
     per_hour: Money | None = None
-    """What all executors and the driver cost in an hour, in your money; jobs/plan.py says what a run will cost then."""
+    """What all executors and the driver cost in an hour, in your money; jobs/plan.py says what a run will cost, its report what it did."""
 
 
 class StreamConfig(Section):

@@ -13,7 +13,7 @@ import pyspark
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
-from sparkcoil import cache
+from sparkcoil import cache, disks
 from sparkcoil.errors import EnvironmentError_
 
 # The same settings for spark-submit are in conf/spark-defaults.conf; a test holds the two together.
@@ -58,10 +58,12 @@ IVY_SETTINGS = """<ivysettings>
 def start_session(settings: Mapping[str, str] | None = None, *, name: str = "sparkcoil") -> SparkSession:
     """Return the active session, or a new one that reads and writes Delta, with `settings` over sparkcoil's defaults.
 
-    Raises EnvironmentError_ without Java 17. What spark-submit was given wins over the defaults, not over `settings`.
+    Raises EnvironmentError_ without Java 17, SparkcoilError where a disk is full.
+    What spark-submit was given wins over the defaults, not over `settings`.
     """
     active = SparkSession.getActiveSession()
     if active is not None:
+        check_classic(active)
         return active
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
     if submitted:
@@ -75,11 +77,22 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
     builder = SparkSession.builder
     for key, value in chosen.items():
         builder = builder.config(key, value)
-    spark = builder.appName(name).getOrCreate()
+    with disks.naming(lambda: disks.scratch(chosen.get("spark.local.dir"))):  # where Delta's jars are copied to
+        spark = builder.appName(name).getOrCreate()
+    check_classic(spark)
     if chosen.get("spark.jars.ivy", "").startswith(str(delta_folder())):
         keep_jars(delta_folder())
     register_tables(spark)
     return spark
+
+
+def check_classic(session: object) -> None:
+    """Pass if a session has a driver's JVM beside it; raises EnvironmentError_ for one of Spark Connect, which has none."""
+    if type(session).__module__.startswith("pyspark.sql.connect."):
+        raise EnvironmentError_(
+            "expected a session on Spark's driver, found one of Spark Connect, from which a model's files cannot be handed to "
+            "the executors; score on the driver, such as by spark-submit jobs/score.py, and read the prediction table from here"
+        )
 
 
 def chosen_settings(settings: Mapping[str, str], *, submitted: bool) -> dict[str, str]:

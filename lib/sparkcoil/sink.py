@@ -53,13 +53,22 @@ class Target:
         return str(self.table or self.path)
 
 
-def expected(frame: DataFrame, keys: Sequence[str], target: TargetConfig, task: Task, notes: Mapping[str, str] | None = None) -> Target:
+def expected(
+    frame: DataFrame,
+    keys: Sequence[str],
+    target: TargetConfig,
+    task: Task,
+    notes: Mapping[str, str] | None = None,
+    *,
+    challenged: bool = False,
+) -> Target:
     """Return the target as the contract has it; notes of the model become properties of the table when it is created."""
     columns = [StructField(name, frame.schema[name].dataType) for name in (*keys, *target.keep)]
     marks = target.deletes == "mark"
     marked = [StructField(ledger.DELETED_AT, TimestampType())] if marks else []
-    schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)) + marked)
-    may_lack = (*target.keep, ledger.DELETED_AT) if target.add_columns else ()
+    beside = ddl_fields(ledger.challenger_ddl(task.prediction)) if challenged else []
+    schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)) + beside + marked)
+    may_lack = (*target.keep, ledger.CHALLENGER, ledger.DELETED_AT) if target.add_columns else ()
     return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {}, may_lack, marks)
 
 

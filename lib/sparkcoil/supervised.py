@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from sparkcoil import batching, scorer, watchdog
 from sparkcoil.errors import RefusedError, SparkcoilError, first_line
-from sparkcoil.scorer import Spec
 from sparkcoil.scoring import Record, Scoring, Stats
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Row
 from sparkcoil.watchdog import Watch
 
@@ -95,7 +95,7 @@ def loaded(loading: Loading, watch: AbstractContextManager[None]) -> tuple[Scori
     import torch
 
     torch.set_num_threads(loading.threads)
-    scorer.quieten()
+    scorer.quieten(loading.device)
     placement = replace(loading.spec.placement, device=loading.device)
     engine = scorer.engine_of(loading.spec, loading.artifact, placement)
     return scorer.scoring_of(loading.spec, engine, watch), {"unit": engine.unit, **scorer.where(engine, placement)}

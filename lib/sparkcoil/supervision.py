@@ -23,8 +23,8 @@ from typing import Any
 
 from sparkcoil import errors, scorer, weights
 from sparkcoil.errors import RowError, SparkcoilError
-from sparkcoil.scorer import Spec
 from sparkcoil.scoring import Record, Stats, identity
+from sparkcoil.spec import Spec
 from sparkcoil.supervised import LOST_DEVICE, Loading
 from sparkcoil.tasks import Row
 

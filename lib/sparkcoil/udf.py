@@ -16,9 +16,9 @@ from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
 from sparkcoil import files, ledger, models, preflight, weights
 from sparkcoil.report import Cleared
-from sparkcoil.scorer import Spec
 from sparkcoil.sections import BatchingConfig
 from sparkcoil.selection import Selection
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Task, wired
 
 ScoringFunction = Callable[..., Column]
@@ -35,10 +35,12 @@ _ready: dict[tuple[str, int, str], tuple[Any, Cleared]] = {}
 ERROR = "STRUCT<stage: STRING, code: STRING, message: STRING, retryable: BOOLEAN>"
 
 
-def result_type(task: Task) -> str:
+def result_type(task: Task, *, challenged: bool = False) -> str:
     """Return the type that leaves the UDF: one field, since MLflow loses the nulls of a top-level struct."""
     prediction = ", ".join(ledger.colon_separated(task.wire))
-    return f"STRUCT<r: STRUCT<prediction: STRUCT<{prediction}>, status: STRING, error: {ERROR}, warnings: ARRAY<STRING>, stats: STRING>>"
+    said = f"prediction: STRUCT<{prediction}>, status: STRING, error: {ERROR}, warnings: ARRAY<STRING>"
+    beside = f", {ledger.CHALLENGER}: STRUCT<{said}>" if challenged else ""
+    return f"STRUCT<r: STRUCT<{said}, stats: STRING{beside}>>"
 
 
 def arrived(prediction: Column, task: Task) -> Column:
@@ -52,33 +54,33 @@ def arrived(prediction: Column, task: Task) -> Column:
 
 
 def scoring_function(
-    spark: SparkSession, selection: Selection, batching: BatchingConfig, *, sample: DataFrame | None = None, roots: Sequence[str] = ()
+    spark: SparkSession,
+    selection: Selection,
+    batching: BatchingConfig,
+    *,
+    sample: DataFrame | None = None,
+    roots: Sequence[str] = (),
+    challenger: Selection | None = None,
 ) -> tuple[Any, Cleared]:
     """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs, and what the executors cleared.
 
     The model's files are on their way to the executors, and each has tried it; within one Spark application once for each way
     of scoring. The UDF is marked nondeterministic: with MLflow's default a filter above it ran the model twice.
+    A challenger is tried by itself, and scores beside the other the rows that it is asked for.
     Raises ModelError or EnvironmentError_ where an executor refuses.
     """
-    context = spark.sparkContext
-    is_tried_again = tries(str(context.master), context.getConf().get("spark.task.maxFailures")) > 1
-    spec = Spec(
-        task=selection.task.name,
-        options=selection.plain_options,
-        placement=selection.placement,
-        weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
-        batching=batching.model_dump(include=BUDGET, exclude_none=True),
-        model=selection.logged.name,
-        roots=roots,
-        timeout=batching.batch_timeout_seconds if is_tried_again else None,
-    )
+    beside = None
+    if challenger is not None:
+        _, found = scoring_function(spark, challenger, batching, sample=sample, roots=roots)
+        beside = spec_of(spark, challenger, batching, roots, dtype=found.dtype)
+    spec = spec_of(spark, selection, batching, roots, challenger=beside)
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     logging.getLogger("mlflow.models.flavor_backend_registry").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
     def staged(spec: Spec) -> Any:
-        folder, kind = str(models.stage(spec)), result_type(selection.task)
+        folder, kind = str(models.stage(spec)), result_type(selection.task, challenged=beside is not None)
         function = mlflow.pyfunc.spark_udf(spark, folder, result_type=kind, env_manager="local").__wrapped__
         large = selection.task.binary_fields and batching.window_rows is None
         return (in_windows(function, RECORDINGS_AT_ONCE) if large else function).asNondeterministic()
@@ -90,6 +92,31 @@ def scoring_function(
     cleared = preflight.check(spark, selection, spec, staged, sample)
     _ready[way] = staged(replace(spec, placement=replace(spec.placement, dtype=cleared.dtype))), cleared
     return _ready[way]
+
+
+def spec_of(
+    spark: SparkSession,
+    selection: Selection,
+    batching: BatchingConfig,
+    roots: Sequence[str],
+    *,
+    dtype: str | None = None,
+    challenger: Spec | None = None,
+) -> Spec:
+    """Return everything that scores; the model's files are on their way to the executors."""
+    context = spark.sparkContext
+    is_tried_again = tries(str(context.master), context.getConf().get("spark.task.maxFailures")) > 1
+    return Spec(
+        task=selection.task.name,
+        options=selection.plain_options,
+        placement=replace(selection.placement, dtype=dtype or selection.placement.dtype),
+        weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
+        batching=batching.model_dump(include=BUDGET, exclude_none=True),
+        model=selection.logged.name,
+        roots=roots,
+        timeout=batching.batch_timeout_seconds if is_tried_again else None,
+        challenger=challenger,
+    )
 
 
 def tries(master: str, configured: str | None) -> int:
@@ -155,39 +182,6 @@ def record_columns(record: Column, task: Task, *, attempts: Column) -> Mapping[s
         ),
         "warnings": record["warnings"],
     }
-
-
-def nulled(scored: Column, task: Task) -> Column:
-    """Return the UDF's result as one struct of the ledger's first four columns, with real NULLs.
-
-    Each mention of a nondeterministic UDF runs it again; inside `transform` its result is named without being mentioned.
-    """
-    columns = F.transform(
-        F.array(scored), lambda each: F.struct(*(c.alias(n) for n, c in record_columns(each["r"], task, attempts=F.lit(1)).items()))
-    )
-    return columns[0]
-
-
-def sql_function(name: str, task: Task) -> str:
-    """Return the statement that makes a SQL function around the registered UDF `<name>_records`."""
-    needed = [each for each in task.inputs if each.required] or [each for each in task.inputs if "string" in each.types][:1]
-    text = {each.name for each in needed if each.as_text or ("string" in each.types and each.name not in files.MEDIA)}
-    parameters = ", ".join(f"{each.label} {'STRING' if each.name in text else each.types[0].upper()}" for each in needed)
-    sent = ", ".join(f"'{each.name}', {f'CAST({each.label} AS BINARY)' if each.name in text else each.label}" for each in needed)
-    values = {name: f"e.r.prediction.{name}" for name, _ in ledger.split_fields(task.prediction)}
-    values |= {
-        name: f"from_json({values[name]}, '{kind}')" for name, kind in ledger.split_fields(task.prediction) if name in task.json_fields
-    }
-    values |= {name: f"unbase64({values[name]})" for name in task.binary_fields}
-    fields = ", ".join(f"'{name}', {value}" for name, value in values.items())
-    error = ", ".join(f"'{field}', e.r.error.{field}" for field in ("stage", "code", "message", "retryable"))
-    filled = f"""named_struct(
-        'prediction', if(e.r.status = 'ok', named_struct({fields}), NULL),
-        'status', e.r.status,
-        'error', if(e.r.status = 'ok', NULL, named_struct({error}, 'attempts', 1)),
-        'warnings', e.r.warnings)"""
-    body = f"transform(array({name}_records(named_struct({sent}))), e -> {filled})[0]"
-    return f"CREATE OR REPLACE TEMPORARY FUNCTION {name}({parameters}) RETURN {body}"
 
 
 def in_windows(function: Any, rows: int) -> Any:

@@ -16,7 +16,8 @@ from benchmarks.held import Disagreement
 from benchmarks.workloads import Workload
 from sparkcoil import batching, digest
 from sparkcoil.engines import Placement
-from sparkcoil.scorer import Scorer, Spec
+from sparkcoil.scorer import Scorer
+from sparkcoil.spec import Spec
 from sparkcoil.tasks import Row
 from sparkcoil.weights import Weights
 

@@ -17,7 +17,7 @@ class Workload:
     """Rows to be scored by a model; `rows` draws so many of them, `input` is their column.
 
     `native` are the arguments of the native pipeline's call, `of_native` makes of its output what `of_ours` makes of a prediction.
-    With `near_ties` what is written hangs on near ties between tokens.
+    With `near_ties` what is written hangs on near ties between tokens; with `gpu` the model is too large for a CPU to be timed.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Workload:
     batches: Sequence[int] = (1, 8, 32)
     unit: str = "tokens"
     near_ties: bool = False
+    gpu: bool = False
 
 
 def scores(prediction: Mapping[str, Any]) -> dict[str, float]:
@@ -68,9 +69,10 @@ def vector(output: Any) -> np.ndarray:
     return np.asarray(output, dtype=np.float32)
 
 
-def classification(name: str, model: str, count: int, rows: Callable[[int], Sequence[str]]) -> Workload:
+def classification(name: str, model: str, count: int, rows: Callable[[int], Sequence[str]], **given: Any) -> Workload:
     """Return a workload of text classification."""
-    return Workload(name, "text-classification", model, count, rows, scores, native_scores, native={"top_k": None, "truncation": True})
+    native = {"top_k": None, "truncation": True}
+    return Workload(name, "text-classification", model, count, rows, scores, native_scores, native=native, **given)
 
 
 def speech(name: str, model: str, count: int, **given: Any) -> Workload:
@@ -82,6 +84,8 @@ def speech(name: str, model: str, count: int, **given: Any) -> Workload:
 WORKLOADS: Mapping[str, Workload] = {
     each.name: each
     for each in (
+        classification("reviews, BERT-base", "bert-base", 240, texts.reviews, gpu=True),
+        classification("tickets, BERT-base", "bert-base", 800, texts.tickets, gpu=True),
         classification("reviews, MiniLM", "minilm", 240, texts.reviews),
         classification("reviews, BERT-mini", "bert-mini", 600, texts.reviews),
         classification("tickets, MiniLM", "minilm", 800, texts.tickets),

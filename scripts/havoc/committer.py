@@ -1,5 +1,6 @@
 """Commits rows to a table, one by one, each under sparkcoil's lease: `committer.py TARGET NAME COMMITS`."""
 
+import random
 import sys
 import time
 
@@ -20,7 +21,7 @@ def main() -> None:
             with lease.held(spark, target, f"{name}-{done}"):
                 row.write.format("delta").mode("append").save(target)
         except TargetBusy:
-            time.sleep(0.02)
+            time.sleep(random.uniform(0.1, 0.5))  # a driver that asks again at once takes the time that the one that writes needs
             continue
         done += 1
     print(done)
