@@ -1,5 +1,7 @@
 """docs/schedules.md and its examples: each exit code is answered as the page says, and each file asks for what the job takes."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -17,8 +19,6 @@ import pytest
 import runs
 import yaml
 from pyspark.sql import SparkSession
-
-from sparkcoil import run
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -193,40 +193,33 @@ def test_the_bundle_s_files_and_clusters_are_there(bundle: dict[str, Any]) -> No
     assert f"bundle run -t {next(iter(bundle['targets']))} {next(iter(bundle['resources']['jobs']))}" in PAGE
 
 
-def scored(spark: SparkSession, model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, parameters: list[str]) -> None:
-    """Run the bundle's task on a small table, with its own parameters but for where things are."""
-    conf, target = parameters
-    runs.make_table(spark, "scheduled", [(1, "parse a message"), (2, "run the loop")])
-    config = runs.text_run(model, "scheduled", "elsewhere")
-    (folder / Path(conf).name).write_text(config.model_dump_json())
-    monkeypatch.setattr(sys, "argv", ["databricks_score.py", str(folder / Path(conf).name), f"{target.split('=')[0]}=scheduled_scored"])
-    runpy.run_path(str(EXAMPLES / "databricks_score.py"), run_name="__main__")
-
-
-def test_the_bundle_s_task_scores_with_its_parameters_and_leaves_the_session_as_it_was(
-    spark: SparkSession,
-    text_model: str,
-    bundle: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+@pytest.fixture(scope="module")
+def report(spark: SparkSession, text_model: str, bundle: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the bundle's task prints at last, over a small table, with its own parameters but for where things are."""
+    folder = tmp_path_factory.mktemp("volume")
     [job] = bundle["resources"]["jobs"].values()
-    scored(spark, text_model, tmp_path, monkeypatch, job["tasks"][0]["spark_python_task"]["parameters"])
-    report = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-    assert (report["status"], report["rows"]["ok"]) == ("done", 2)
+    conf, target = job["tasks"][0]["spark_python_task"]["parameters"]
+    runs.make_table(spark, "scheduled", [("m", "q", "parse a message"), ("m", "r", None)], "module STRING, qualname STRING, body STRING")
+    keyed = {"table": "scheduled", "keys": ["module", "qualname"], "columns": {"text": "body"}}
+    config = runs.text_run(text_model, "scheduled", "elsewhere", source=keyed, rows={"max_failed_share": 1})
+    (folder / Path(conf).name).write_text(config.model_dump_json())
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(printed):
+        patched.setattr(sys, "argv", ["databricks_score.py", str(folder / Path(conf).name), f"{target.split('=')[0]}=scheduled_scored"])
+        runpy.run_path(str(EXAMPLES / "databricks_score.py"), run_name="__main__")
+    return dict(json.loads(printed.getvalue().strip().splitlines()[-1]))
+
+
+def test_the_bundle_s_task_scores_with_its_parameters_and_leaves_the_session_as_it_was(spark: SparkSession, report: dict[str, Any]) -> None:
+    assert (report["status"], report["rows"]["ok"], report["rows"]["failed"]) == ("done", 1, 1)
     assert spark.table("scheduled_scored").count() == 2
 
 
-def test_dbt_s_model_is_the_page_s_and_builds_on_a_prediction_table(spark: SparkSession, text_model: str) -> None:
+def test_dbt_s_model_is_the_page_s_and_builds_on_a_prediction_table(spark: SparkSession, report: dict[str, Any]) -> None:
     sources = yaml.safe_load((EXAMPLES / "dbt" / "models" / "scoring.yml").read_text())
     model = (EXAMPLES / "dbt" / "models" / "docstring_topics.sql").read_text()
     assert f"```sql\n{model}```" in PAGE
     known = {(each["name"], table["name"]) for each in sources["sources"] for table in each["tables"]}
     assert known == set(re.findall(r"source\('(\w+)', '(\w+)'\)", model))
-    runs.make_table(spark, "to_build_on", [("m", "q", "parse a message"), ("m", "r", None)], "module STRING, qualname STRING, body STRING")
-    keyed = {"table": "to_build_on", "keys": ["module", "qualname"], "columns": {"text": "body"}}
-    run(spark, runs.text_run(text_model, "to_build_on", "built_on", source=keyed, rows={"max_failed_share": 1}))
-    sql = jinja2.Template(model).render(source=lambda schema, table: "built_on")
-    [row] = spark.sql(sql).collect()
+    [row] = spark.sql(jinja2.Template(model).render(source=lambda schema, table: "scheduled_scored")).collect()
     assert (row.qualname, bool(row.topic)) == ("q", True)
