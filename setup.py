@@ -30,12 +30,14 @@ setup(
         "typer>=0.12",
         "jinja2>=3.1",
         "matplotlib>=3.8",
+        "rich>=13",
     ],
     extras_require={
         "text": ["jsonschema>=4.18", "sentencepiece>=0.2"],
         "peft": ["peft>=0.17,<0.22"],
         "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
         "media": ["av>=12"],
+        "language": ["py3langid>=0.4"],
         "test": [
             "pytest>=8",
             "pytest-xdist",

@@ -10,6 +10,7 @@ from sparkcoil.account import Account, Material
 from sparkcoil.figures import Part
 from sparkcoil.report import Progress
 from sparkcoil.spread import Counted
+from sparkcoil.verdicts import Verdict
 
 RUN: dict[str, Any] = {
     "name": "a run",
@@ -60,6 +61,22 @@ def test_what_is_not_published_is_told_apart() -> None:
     found = said(WHOLE[0], part(None, at=1_010.0, score=5.0), exceeded="4 of 40 due rows failed")
     assert found.ended == "Ended over its limits: 4 of 40 due rows failed. 20 rows published, 20 scored and not published."
     assert dict(found.facts)["ok"] == "18"
+
+
+def test_gates_and_a_challenger_are_told_by_the_last_commit_that_tells_of_them() -> None:
+    assert "gates" not in {table.title for table in said(*WHOLE).tables}
+    verdict = Verdict("max_label_share", 0.9, 0.95, False, "label 'x' has 19 of 20 ok rows")
+    pair = {"outcome": "compared", "same": False, "champion": "a", "challenger": "<b>", "rows": 3, "distance": 0.75}
+    progress = Progress(20, judged=[verdict], compared=[pair, {**pair, "same": True, "challenger": "a", "rows": 9, "distance": 0.45}])
+    progress.add(measured(window(0, 1)))
+    noted = figures.of(progress, {"total": 1.0}, began=0.0, is_last=True)
+    found = said(WHOLE[0], Part("run-1", 5, 2.0, 20, {**noted, "run": {**RUN, "challenger": "models:/topic/8"}}))
+    tables = {table.title: table.rows for table in found.tables}
+    assert tables["gates"] == [["max_label_share", "0.9", "0.95", "no"]]
+    assert dict(tables["champion and challenger"]) == {
+        "challenger": "models:/topic/8", "rows that both scored": "12", "of these they agree on": "9, 75.0%", "mean distance": "0.1"
+    }  # fmt: skip
+    assert tables["labels of both"] == [["a", "a", "9"], ["a", "<b>", "3"]]
 
 
 def test_of_an_old_run_whose_commits_have_no_figures_what_is_known_is_said() -> None:

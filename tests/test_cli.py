@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 from runs import make_table
 
-from sparkcoil import cli
+from sparkcoil import ending
 
 
 def write_conf(folder: Path, **changes: object) -> Path:
@@ -53,7 +53,7 @@ def test_an_unexpected_exception_is_told_on_stderr_alone(capfd: pytest.CaptureFi
         raise ValueError("canary-9b1f")
 
     with pytest.raises(SystemExit) as ended:
-        cli.finish(verb)
+        ending.finish(verb)
     said = capfd.readouterr()
     assert (ended.value.code, json.loads(said.out)) == (1, {"exit_code": 1, "error": "ValueError", "message": "see stderr"})
     assert "canary-9b1f" in said.err
@@ -63,7 +63,7 @@ def test_a_verb_waits_for_mlflow_no_longer_than_asked(monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
     with pytest.raises(SystemExit):
-        cli.finish(lambda: "{}")
+        ending.finish(lambda: "{}")
     assert (os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("7", "20")
 
 

@@ -136,7 +136,7 @@ def test_past_the_error_budget_the_page_has_what_was_not_published(spark: SparkS
     with pytest.raises(BudgetExceeded) as caught:
         run(spark, text_run(text_model, "paged_poor", "paged_poor_scored"))
     said = mlflow.artifacts.load_text(f"{logged(caught.value.report).info.artifact_uri}/report.html")
-    assert "Ended over its limits: 1 of 4 due rows failed" in said and "4 scored and not published" in said
+    assert "Ended over its limits: rows.max_failed_share: 1 of 4 due rows failed" in said and "4 scored and not published" in said
     assert ">1, not published</td>" in said and "id=k…t" in said and "key-" not in said
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from runs import history, make_table, text_run
 
-from sparkcoil import run, staging
+from sparkcoil import quality, run, staging, tasks
 from sparkcoil.errors import BudgetExceeded, SparkcoilError, TargetError
 from sparkcoil.sections import TargetConfig
+from sparkcoil.settings import GatesConfig
 
 TEXTS = [(i, f"text number {i}") for i in range(40)]
 IN_CHUNKS = {"batching": {"chunk_rows": 10}}
@@ -113,3 +115,68 @@ def test_over_the_budget_what_was_scored_is_kept_for_the_run_that_accepts_it(spa
         run(spark, text_run(text_model, "kept", "-", target=target, rows={"max_failed_share": 0.1}))
     report = run(spark, text_run(text_model, "kept", "-", target=target, rows={"max_failed_share": 0.5}))
     assert (report.rows["ok"], report.rows["failed"], report.rows["copied"]) == (15, 5, 15)
+
+
+LOOP = "and so it goes on and so it goes on and so it goes on"
+
+
+def test_faults_are_counted_of_the_rows_that_are_ok(spark: SparkSession) -> None:
+    german = "Der Zug nach Norden hatte wieder Verspätung, und niemand auf dem Bahnsteig war überrascht."
+    texts = [german, " \n", "a short text", LOOP, LOOP.replace("so it", "thus it", 1)]
+    rows = [*(((text,), "ok", ["truncated"] * (text == LOOP)) for text in texts), (None, "failed", ["truncated"])]
+    gates = {"max_failed_share": 0, "max_empty_share": 0, "max_truncated_share": 0, "max_repetition_share": 0, "language": "en"}
+    frame = spark.createDataFrame(rows, "prediction STRUCT<text: STRING>, status STRING, warnings ARRAY<STRING>")
+    found = quality.counted(frame, GatesConfig.model_validate(gates), tasks.load("text-generation"))
+    assert (found.rows, found.ok, found.judged) == (6, 5, 3)
+    assert found.faults == {"max_failed_share": 1, "max_empty_share": 1, "max_truncated_share": 1, "max_repetition_share": 2, "language": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one two three four five six seven eight nine ten", False),
+        ("no no no no no", True),
+        ("no no no no", False),  # one run of four words, which is there once
+        (" one two three four five one two three four six seven eight nine ten ", False),  # 1 of 11
+        ("one two three four one two three four one", True),  # 2 of 6
+        ("", False),
+        (None, None),
+    ],
+)
+def test_a_text_repeats_itself_where_runs_of_four_words_come_again(spark: SparkSession, text: str | None, expected: bool | None) -> None:
+    row = spark.range(1).select(quality.repeats_itself(F.lit(text).cast("string"))).head()
+    assert row is not None and row[0] is expected
+
+
+def test_a_prediction_is_empty_by_its_own_field(spark: SparkSession) -> None:
+    fields = "entities ARRAY<STRING>, embedding ARRAY<FLOAT>, audio BINARY, answer STRING"
+    full, empty = (["x"], [0.0, 0.1], b"x", "x"), ([], [0.0, 0.0], b"", None)
+    frame = spark.createDataFrame([full, empty], fields)
+    names = frame.columns
+    found = [tuple(row) for row in frame.select(*(quality.is_empty(name, F.col(name)) for name in names)).collect()]
+    assert sorted(found) == [(False,) * 4, (True,) * 4]
+
+
+def test_all_red_gates_are_said_at_once_and_leave_the_target_as_it_was(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "judged", [(i, f"text number {i}") for i in range(60)])
+    target, gates = {"table": "judged_scored", "publish": "end"}, {"max_label_share": 0.1, "max_label_drift": 0.2, "max_failed_share": 0.0}
+    accepting = {"rows": {"max_failed_share": 1.0}, "target": target}
+    first = run(spark, text_run(text_model, "judged", "-", gates={**gates, "max_label_share": 1.0}, **accepting))
+    most = max(row["count"] for row in spark.table("judged_scored").groupBy("prediction.label").count().collect())
+    assert [(each["gate"], each["holds"], each["found"]) for each in first.gates] == [
+        ("max_failed_share", True, 0.0),
+        ("max_label_share", True, pytest.approx(most / 60)),
+        ("max_label_drift", True, None),
+    ]
+    spark.sql("UPDATE judged_scored SET prediction.label = 'elsewhere'")  # so that the labels of the next run are others
+    spark.sql("INSERT INTO judged SELECT id + 100, if(id = 0, NULL, concat(body, '!')) FROM judged")
+    before = history(spark, "judged_scored")
+    with pytest.raises(BudgetExceeded) as caught:
+        run(spark, text_run(text_model, "judged", "-", gates=gates, **accepting))
+    said, report = str(caught.value), caught.value.report
+    assert (report.exit_code, report.rows["unpublished"], history(spark, "judged_scored")) == (4, 60, before)
+    assert "gates.max_failed_share: 0 allowed, 1 of 60 rows failed, a share of 0.01667; gates.max_label_share: 0.1 allowed, label '" in said
+    assert "; gates.max_label_drift: 0.2 allowed, a population stability index of " in said and f"60 of run {first.run_id}" in said
+    assert [each["holds"] for each in report.gates] == [False] * 3
+    opened = run(spark, text_run(text_model, "judged", "-", gates={"max_failed_share": 0.1}, **accepting))
+    assert (opened.rows["ok"], opened.rows["failed"], opened.rows["copied"]) == (59, 1, 59)

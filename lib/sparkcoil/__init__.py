@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sparkcoil.report import RunReport as RunReport
     from sparkcoil.runfile import load_config as load_config
     from sparkcoil.session import start_session as start_session
+    from sparkcoil.status import Status as Status
     from sparkcoil.stream import run_stream as run_stream
 
 # Imported on first use: a run file is judged without Spark, and an executor loads what it runs alone.
@@ -24,6 +25,7 @@ _HOMES = {
     "Plan": "estimate",
     "RunConfig": "config",
     "RunReport": "report",
+    "Status": "status",
     "load_config": "runfile",
     "log_model": "registry",
     "make_report": "page",

@@ -58,7 +58,8 @@ def of(material: Material) -> Account:
     """Return what is to be said of a run; what its commits do not tell is left out."""
     totals = effort.totals_of(material.parts)
     taken = [effort.throughput(material.parts), effort.stages(totals), effort.worker_stages(totals), effort.lengths(totals)]
-    tables = [failures(material), slowest(material.parts, totals), warnings(material), lineage(material, totals), environment(totals)]
+    tables = [failures(material), gates(material.parts), challenger(material.parts), pairs(material.parts)]
+    tables += [slowest(material.parts, totals), warnings(material), lineage(material, totals), environment(totals)]
     return Account(
         title=str(totals.run.get("name", material.target)),
         ended=ended(material, totals),
@@ -146,6 +147,44 @@ def slowest(parts: Sequence[Part], totals: Totals) -> Table:
     head = ("from second", "seconds", "rows", unit, "per second", "passes", "where")
     note = "A window is what a worker sorts by length and cuts into batches; these took longest for what they held."
     return Table("slowest windows", note, head, rows)
+
+
+def newest(parts: Sequence[Part], name: str) -> Any:
+    """Return what the last commit says that says anything of a name, None where none does."""
+    return next((part.figures[name] for part in reversed(parts) if part.figures and name in part.figures), None)
+
+
+def gates(parts: Sequence[Part]) -> Table:
+    """Return what each gate of the run allowed, and what was found."""
+    rows = [
+        [each["gate"], f"{each['allowed']:g}", "" if each["found"] is None else f"{each['found']:.4g}", "yes" if each["holds"] else "no"]
+        for each in newest(parts, "gates") or ()
+    ]
+    return Table("gates", "Nothing is published where one does not hold.", ("gate", "allowed", "found", "holds"), rows)
+
+
+def challenger(parts: Sequence[Part]) -> Table:
+    """Return how far a second model agrees with the one that the run is made with."""
+    found = newest(parts, "challenger")
+    if found is None:
+        return Table("champion and challenger", "", (), ())
+    judged = "" if found["agreement"] is None else f"{found['agree']:,}, {found['agreement']:.1%}"
+    rows = {
+        "challenger": next(part.figures["run"].get("challenger", "") for part in reversed(parts) if part.figures),
+        "rows that both scored": f"{found['compared']:,}",
+        "of these they agree on": judged,
+        "mean distance": "" if found["mean_distance"] is None else f"{found['mean_distance']:.4g}",
+        **{name.replace("_", ", "): f"{found[name]:,}" for name in ("champion_failed", "challenger_failed", "both_failed") if found[name]},
+    }
+    note = "The mean distance is that of scores, or of embeddings 1 less the cosine."
+    return Table("champion and challenger", note, (), [[*each] for each in rows.items() if each[1]])
+
+
+def pairs(parts: Sequence[Part]) -> Table:
+    """Return the labels that both models gave the same rows."""
+    found = (newest(parts, "challenger") or {}).get("labels", ())
+    rows = [[each["champion"], each["challenger"], f"{each['rows']:,}"] for each in found]
+    return Table("labels of both", "The most frequent pairs.", ("champion", "challenger", "rows"), rows)
 
 
 def warnings(material: Material) -> Table:

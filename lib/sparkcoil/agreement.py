@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sparkcoil import tasks
+from sparkcoil import tasks, verdicts
 from sparkcoil.errors import ConfigError, ModelError, did_you_mean
 from sparkcoil.problems import KeyPath, Problem, by_field, from_pydantic, input_problems, openai_problems, said, value_at
+from sparkcoil.settings import GatesConfig
 from sparkcoil.tasks import Task
 
 
@@ -39,6 +40,8 @@ def task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, tasks.every_name()))
         return
     yield from openai_problems(task, data)
+    with suppress(ValidationError):
+        yield from verdicts.problems(GatesConfig.model_validate(data.get("gates") or {}), task)
     asked = next((each for each in value_at(data, ("model", "options")) if isinstance(each, Mapping)), {})
     for options in value_at(data, ("model", "options")):
         yield from _option_problems(task, options)

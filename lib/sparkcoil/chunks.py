@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import comparison, constraints, files, noting, quality, receipt, rows, sink, staging, udf
+from sparkcoil import comparison, constraints, files, language, noting, quality, receipt, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.due import Due
 from sparkcoil.lease import Lease
@@ -45,6 +45,7 @@ def score_due(spark: SparkSession, work: Work) -> None:
             function, progress.cleared = cleared(spark, work.run)
         chunk: Chunk | None = pace.first()
         while chunk is not None:
+            progress.chunk = chunk
             with work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
                 staged = staged_chunk(spark, work, keyed, function, chunk)
                 progress.add(staging.measure(staged, work.run.target.keys))
@@ -77,8 +78,19 @@ def staged_chunk(spark: SparkSession, work: Work, keyed: DataFrame | None, funct
 
 def cleared(spark: SparkSession, run: Run) -> tuple[udf.ScoringFunction, Cleared]:
     """Return the scorer as a function, and what the executors found when they tried it."""
+    gates = run.config.gates
+    if gates.language:
+        language.check(spark, run.config.name, gates.language)
     sample = files.with_contents(run.rows.limit(SAMPLE_ROWS), rows.INPUTS, run.roots).select(F.col(rows.INPUTS).alias("inputs"))
-    return udf.scoring_function(spark, run.selection, run.config.batching, sample=sample, roots=run.roots, challenger=run.challenger)
+    return udf.scoring_function(
+        spark,
+        run.selection,
+        run.config.batching,
+        sample=sample,
+        roots=run.roots,
+        challenger=run.challenger,
+        known_answers=gates.known_answers,
+    )
 
 
 def scored_chunk(run: Run, chosen: DataFrame, function: udf.ScoringFunction, partitions: int) -> DataFrame:
@@ -105,7 +117,9 @@ def publish(spark: SparkSession, work: Work, staged: DataFrame, chunk: Chunk) ->
         everything = staging.read_run(spark, run.stage, run.target.schema, run_id=run.id, chunks=chunk.number + 1)
         staged = constraints.with_violations(everything, run.conditions)
     fitting = staged.where(~F.col(constraints.REFUSED)).select(*rows.quoted(run.target.schema.names))
-    progress.shut = quality.shut(fitting, run.config.target.gates)
+    progress.judged = quality.judged(fitting, run.config.gates, run.selection.task, scored=lambda: sink.read(spark, run.target))
+    shut = (quality.shut(fitting, run.config.target.gates), *(each.said for each in progress.judged if not each.holds))
+    progress.shut = "; ".join(filter(None, shut)) or None
     if progress.shut:
         return
     count, transaction = sum(each.rows for each in progress.waiting), f"sparkcoil-{run.id}-{chunk.number}"

@@ -1,31 +1,42 @@
 """The verbs of the jobs and of the console command: parse, call, print, exit code. Spark starts only for a good run file."""
 
 import json
-import logging
-import os
-import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from sparkcoil.errors import BudgetExceeded, ConfigError, SparkcoilError
+from sparkcoil.ending import finish
+from sparkcoil.errors import ConfigError
 
 Conf = Annotated[Path, typer.Argument(metavar="CONF", help="the run file, such as conf/docstrings-topic.yaml")]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY.PATH=VALUE", help="a value in place of the run file's; may be repeated")]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="score rows again that failed before")]
 RetryCode = Annotated[list[str], typer.Option(metavar="CODE", help="score rows again that failed with this code; may be repeated")]
+Progress = Annotated[str, typer.Option(help="what to show on stderr: auto, bar, lines (one a minute), json (the same as JSON) or none")]
+StatusFile = Annotated[Path | None, typer.Option(help="a file of JSON that says how far the run is, written anew every few seconds")]
 
 
-def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False, retry_code: RetryCode = []) -> None:  # noqa: B006  (typer reads the default)
+def score(
+    conf: Conf,
+    set_: Set = [],  # noqa: B006  (typer reads the default)
+    retry_failed: RetryFailed = False,
+    retry_code: RetryCode = [],  # noqa: B006
+    progress: Progress = "auto",
+    status_file: StatusFile = None,
+) -> None:
     """Score what is due of a source table into its target; the last line printed is the run's report as JSON."""
 
     def scored() -> str | None:
+        from sparkcoil import display
         from sparkcoil.runfile import load_config
 
+        if status_file:
+            display.begin(status_file, conf.stem)
+        display.kind_of(progress)
+        shown: Any = {"progress": progress, "status_file": status_file}
         config = load_config(conf, set_)
         if config.mode != "batch" and (retry_failed or retry_code):
             raise ConfigError(str(conf), [f"mode: {config.mode}: --retry-failed and --retry-code are for mode: batch"])
@@ -36,13 +47,13 @@ def score(conf: Conf, set_: Set = [], retry_failed: RetryFailed = False, retry_c
         spark = start_session(config.spark, name=config.name)
         try:
             if config.mode != "batch":
-                run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True))
+                run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True), **shown)
                 return None
-            return run(spark, config, retry_failed=retry_failed or retry_code or False).to_json()
+            return run(spark, config, retry_failed=retry_failed or retry_code or False, **shown).to_json()
         finally:
             spark.stop()
 
-    finish(scored)
+    finish(scored, status_file=status_file)
 
 
 def plan(
@@ -140,6 +151,9 @@ def log_model(
         str | None, typer.Option(help="a text with {prompt} where a row's text goes, and {name} where a column does")
     ] = None,
     option: Annotated[list[str], typer.Option(metavar="NAME=VALUE", help="an inference option to log, value as YAML; repeatable")] = [],  # noqa: B006
+    known_answers: Annotated[
+        Path | None, typer.Option(help="JSON lines of inputs, with a `prediction` or not, that each executor has to answer alike")
+    ] = None,
 ) -> None:
     """Log a checkpoint in MLflow with its task; the last line printed says where it went, as JSON."""
 
@@ -147,7 +161,8 @@ def log_model(
         settings = options_of(option)
         from sparkcoil.registry import log_model as log
 
-        done = log(checkpoint, task=task, name=name, alias=alias, base=base, options=settings, prompt_template=prompt_template)
+        named: dict[str, Any] = {"name": name, "alias": alias, "base": base, "prompt_template": prompt_template}
+        done = log(checkpoint, task=task, options=settings, known_answers=known_answers, **named)
         return json.dumps(vars(done))
 
     finish(logged)
@@ -172,31 +187,6 @@ def options_of(written: Sequence[str]) -> dict[str, Any]:
     if problems:
         raise ConfigError("log_model", problems)
     return found
-
-
-def finish(verb: Callable[[], str | None]) -> NoReturn:
-    """Do the verb, print its JSON line on stdout, unless it has, and what went wrong on stderr, and exit with the code of errors.py."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # With MLflow's own numbers a server that does not answer is asked for minutes before anything is said.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    code = 0
-    try:
-        line = verb()
-    except BudgetExceeded as error:
-        code, line = error.exit_code, error.report.to_json()
-        print(f"sparkcoil: {error}", file=sys.stderr)
-    except SparkcoilError as error:
-        code, line = error.exit_code, json.dumps({"exit_code": error.exit_code, "error": type(error).__name__, "message": str(error)})
-        print(f"sparkcoil: {error}", file=sys.stderr)
-    except Exception as error:
-        # Its message may hold what a row holds: of Spark's errors the condition is said, of others the class.
-        code, line = 1, json.dumps({"exit_code": 1, "error": type(error).__name__, "message": "see stderr"})
-        condition = getattr(error, "getCondition", str)()
-        print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, condition or "", file=sys.stderr)
-    if line is not None:
-        print(line, flush=True)
-    raise SystemExit(code)
 
 
 def say_version(asked: bool) -> None:

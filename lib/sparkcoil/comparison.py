@@ -1,24 +1,19 @@
 """Champion and challenger: how far two models agree on the rows of a run that both have scored."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, StructType
 
-from sparkcoil import ledger
+from sparkcoil import contest, ledger
+from sparkcoil.contest import SKIPPED, Pair
 from sparkcoil.pinned import Run
 from sparkcoil.tasks import Task
 
 # What predictions are compared by, where they have it; others by all of them but their numbers.
 NAMED = ("label", "text", "answer")
-SKIPPED = "skipped"
-# So many pairs of labels are told, the most frequent ones.
-MOST_PAIRS = 50
-
-Pair = Mapping[str, Any]
 
 
 def pairs(staged: DataFrame, task: Task) -> list[Pair]:
@@ -95,24 +90,4 @@ def told(run: Run, found: Sequence[Pair]) -> dict[str, Any] | None:
         return None
     logged = run.challenger.logged
     about = {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "share": run.config.challenger.share}
-    return {**about, **summed(found)}
-
-
-def summed(found: Sequence[Pair]) -> dict[str, Any]:
-    """Return the pairs of all chunks as one table, with how many rows agree and how far numbers are apart on average."""
-    outcomes, labels = Counter[str](), Counter[tuple[str, str]]()
-    for each in found:
-        outcomes[each["outcome"]] += each["rows"]
-        if each["champion"] is not None and each["challenger"] is not None:
-            labels[each["champion"], each["challenger"]] += each["rows"]
-    compared = [each for each in found if each["outcome"] == "compared"]
-    judged, agree = (sum(each["rows"] for each in compared if each["same"] in kinds) for kinds in ((True, False), (True,)))
-    apart = [each for each in compared if each["distance"] is not None]
-    rows = sum(each["rows"] for each in apart)
-    return {
-        **{name: outcomes[name] for name in ("compared", "champion_failed", "challenger_failed", "both_failed", SKIPPED)},
-        "agree": agree,
-        "agreement": round(agree / judged, 4) if judged else None,
-        "mean_distance": round(sum(each["distance"] for each in apart) / rows, 6) if rows else None,
-        "labels": [{"champion": a, "challenger": b, "rows": count} for (a, b), count in labels.most_common(MOST_PAIRS)],
-    }
+    return {**about, **contest.summed(found)}

@@ -12,18 +12,9 @@ from sparkcoil.agreement import task_problems
 from sparkcoil.fields import Mode, Setting, Text
 from sparkcoil.ledger import CHALLENGER, DELETED_AT
 from sparkcoil.problems import Problem, Section, expected, from_pydantic
-from sparkcoil.sections import (
-    BatchingConfig,
-    ChallengerConfig,
-    CostConfig,
-    ModelConfig,
-    RowsConfig,
-    SourceConfig,
-    StreamConfig,
-    TargetConfig,
-    given,
-    names,
-)
+from sparkcoil.sections import BatchingConfig, ModelConfig, RowsConfig, SourceConfig, TargetConfig, given, names
+from sparkcoil.settings import ChallengerConfig, CostConfig, GatesConfig, StreamConfig
+from sparkcoil.verdicts import GATES
 
 
 class RunConfig(Section):
@@ -39,6 +30,7 @@ class RunConfig(Section):
     source: SourceConfig
     target: TargetConfig
     rows: RowsConfig = RowsConfig()
+    gates: GatesConfig = GatesConfig()
     batching: BatchingConfig = BatchingConfig()
     stream: StreamConfig = StreamConfig()
     challenger: ChallengerConfig = ChallengerConfig()
@@ -60,6 +52,8 @@ class RunConfig(Section):
                 yield Problem(("target", "keep", index), "is one of source.keys already", quotes=True)
             if name.lower() in own:
                 yield Problem(("target", "keep", index), "is a column of the prediction table's own", quotes=True, hint="; rename it")
+        if any(given(data.get("gates"), name) is not None for name in GATES) and given(data.get("target"), "publish") != "end":
+            yield Problem(("gates",), "asks for `target.publish: end`: otherwise chunks are published before all is scored")
         if data.get("mode", "batch") != "batch":
             for section, name in (("source", "query"), ("source", "version"), ("target", "jsonl")):
                 if given(data.get(section), name):

@@ -11,7 +11,7 @@ from sparkcoil.spread import AMOUNTS, CATEGORIES, SCORE_BINS, Counted
 
 # Different values of all that is counted; labels, which may be many, come last.
 MOST = 500
-FACT = "struct<what: string, value: string>"
+FACT = "struct<what: string, value: string, example: string>"
 
 
 def counted(frames: Sequence[tuple[str, DataFrame]], keys: Sequence[str], *, named: bool) -> list[Counted]:
@@ -31,17 +31,18 @@ def facts(frame: DataFrame, keys: Sequence[str], *, named: bool) -> DataFrame:
     prediction = frame.schema["prediction"].dataType
     assert isinstance(prediction, StructType)
     is_failed = F.col("status") == "failed"
-    single = [fact("status", F.col("status")), fact("failure", F.when(is_failed, F.concat_ws("/", "error.stage", "error.code")))]
+    code = F.when(is_failed, F.concat_ws("/", "error.stage", "error.code"))
+    single = [fact("status", F.col("status")), fact("failure", code, F.to_json(F.struct(*quoted(keys))))]
     single += [fact(each.name, value) for each in prediction if (value := value_of(each.name, each.dataType.typeName(), named)) is not None]
     warned = F.transform(F.coalesce("warnings", F.array().cast("array<string>")), lambda each: fact("warning", each))
-    example = F.when(is_failed, F.to_json(F.struct(*quoted(keys)))).alias("example")
-    told = frame.select(example, F.explode(F.concat(F.array(*single), warned)).alias("fact")).where("fact.value IS NOT NULL")
-    return told.select("fact.what", "fact.value", F.when(F.col("fact.what") == "failure", F.col("example")).alias("example"))
+    # All that is kept of a row is inside the array: Spark 4.2 loses the columns of an expression beside an `explode`.
+    return frame.select(F.explode(F.concat(F.array(*single), warned)).alias("fact")).select("fact.*").where("value IS NOT NULL")
 
 
-def fact(what: str, value: Column) -> Column:
-    """Return one thing that is counted of a row; a NULL value is not counted."""
-    return F.struct(F.lit(what).alias("what"), value.cast("string").alias("value")).cast(FACT)
+def fact(what: str, value: Column, example: Column | None = None) -> Column:
+    """Return one thing that is counted of a row, with a key for it where there is an example; a NULL value is not counted."""
+    shown = F.lit(None) if example is None else example
+    return F.struct(F.lit(what).alias("what"), value.cast("string").alias("value"), shown.alias("example")).cast(FACT)
 
 
 def value_of(name: str, kind: str, named: bool) -> Column | None:

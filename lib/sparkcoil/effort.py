@@ -18,6 +18,7 @@ STAGES = {
     "prepare": "tokenise",
     "forward": "model",
     "write": "write predictions",
+    "challenger": "ask the challenger",
 }
 
 

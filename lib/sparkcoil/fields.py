@@ -39,6 +39,8 @@ Deletes = Annotated[Literal["keep", "remove", "mark"], expected("keep, remove or
 Publish = Annotated[Literal["chunk", "end"], expected("chunk or end")]
 Trust = Annotated[tuple[Literal["remote_code", "pickle"], ...], expected("a list of remote_code and pickle")]
 Share = Annotated[float, Field(ge=0, le=1), expected("a number from 0 to 1")]
+Drift = Annotated[float, Field(ge=0, allow_inf_nan=False), expected("a number from 0")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$"), expected("a language as two letters, such as en")]
 
 
 def as_setting(value: Any) -> Any:

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkcoil import report
+from sparkcoil import contest, report
 from sparkcoil.estimate import ASIDE
 from sparkcoil.report import Measured, Progress
 
-# At most so many steps of time, slow windows and characters of an option's value in a commit.
-STEPS, SLOWEST, LONGEST_VALUE = 24, 3, 120
+# At most so many steps of time, slow windows, characters of an option's value, and pairs of labels in a commit.
+STEPS, SLOWEST, LONGEST_VALUE, PAIRS = 24, 3, 120, 10
 SUMMED = ("rows", "computed_rows", "forwards", "computed", "useful", "units", "out_of_memory", "loads", "load_seconds")
 BESIDE = (*ASIDE, "decode", "features")
 
@@ -48,8 +48,16 @@ def of(progress: Progress, seconds: Mapping[str, float], *, began: float, is_las
         "timeline": timeline(windows, began=began),
         "slowest": [described(each, began=began) for each in slowest(windows)],
         **({"dtype_because": progress.cleared.why} if progress.cleared.why else {}),
+        **({"gates": [{**vars(each)} for each in progress.judged]} if progress.judged else {}),
+        **({"challenger": compared(progress.compared)} if progress.compared else {}),
         "preflight": {"loads": progress.cleared.loads, "load_seconds": round(progress.cleared.load_seconds, 3)},
     }
+
+
+def compared(pairs: Sequence[contest.Pair]) -> dict[str, Any]:
+    """Return how far champion and challenger have agreed so far, with few of the pairs of labels."""
+    found = contest.summed(pairs)
+    return {**found, "labels": found["labels"][:PAIRS]}
 
 
 def counted(chunks: Sequence[Measured]) -> dict[str, int]:

@@ -27,7 +27,7 @@ NUMBERS = re.compile(  # what numpy writes before an array of numbers or texts; 
     rb"\x93NUMPY(?:\x01\0..|[\x02\x03]\0....)\{'descr': '[<>|][biufcSU]\d+', 'fortran_order': \w+, 'shape': \([\d, ]*\), \}", re.DOTALL
 )
 # These hold vocabularies and rows, in which any word may be a key; no library looks for settings in them.
-DATA_JSON = {"tokenizer.json", "vocab.json", "input_example.json", "serving_input_example.json"}
+DATA_JSON = {"tokenizer.json", "vocab.json", "input_example.json", "serving_input_example.json", "known_answers.json"}
 CODE_KEYS = {"auto_map", "custom_pipelines", "custom_generate"}
 KERNEL_KEYS = {under + name + "_implementation" + end for under in ("", "_") for name in ("attn", "experts") for end in ("", "_internal")}
 LIBRARIES = {"parent_library": "transformers", "megatron_core": "megatron", "type": "sentence_transformers"}

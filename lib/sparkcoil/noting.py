@@ -34,6 +34,7 @@ def described(spark: SparkSession, run: Run, clock: Clock) -> dict[str, Any]:
         **{name: said[name] for name in ("name", "task", "source")},
         "options": options,
         "model": {"uri": logged.uri, "version": logged.version, "digest": logged.digest},
+        **({"challenger": run.challenger.logged.uri} if run.challenger else {}),
         "trusted": list(run.selection.lifted),
         "began": round(clock.began, 3),
         "user": spark.sparkContext.sparkUser(),

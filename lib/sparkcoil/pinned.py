@@ -7,10 +7,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from sparkcoil import answers, constraints, files, quality, receipt, rows, sink, source, staging
+from sparkcoil import answers, constraints, files, known, quality, receipt, rows, sink, source, staging, verdicts
 from sparkcoil.config import RunConfig
 from sparkcoil.constraints import Conditions
 from sparkcoil.errors import ConfigError, ModelError, TargetError
+from sparkcoil.problems import said
 from sparkcoil.selection import Selection, select
 from sparkcoil.session import check_classic
 from sparkcoil.sink import Target
@@ -78,6 +79,7 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
         raise TargetError(f"target: {target.name} is the source itself; score into another table")
     check_deletes(config, pinned, among)
     quality.check(spark, target.schema, config.target.gates)
+    check_gates(config, selection)
     answers.check(spark, config, location, selection.task)
     roots = files.declared_roots(config.source)
     files.check(spark, roots)
@@ -106,6 +108,15 @@ def challenging(config: RunConfig, champion: Selection) -> Selection | None:
     if found.task.prediction != champion.task.prediction:
         raise ModelError(f"challenger.uri: {asked.uri}: expected predictions {champion.task.prediction}, found {found.task.prediction}")
     return found
+
+
+def check_gates(config: RunConfig, selection: Selection) -> None:
+    """Pass if the gates can be asked of the model and of its predictions; raises ConfigError or ModelError."""
+    problems = [said(each) for each in verdicts.problems(config.gates, selection.task)]
+    if problems:
+        raise ConfigError(config.name, problems)
+    if config.gates.known_answers:
+        known.check(selection.logged.path, selection.logged.uri, selection.task)
 
 
 def check_deletes(config: RunConfig, pinned: PinnedSource, among: DataFrame | None) -> None:

@@ -1,6 +1,7 @@
 """One run from start to end. Read `run` first: each name in it is a module, or a stage below it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -12,6 +13,7 @@ from sparkcoil import (
     disks,
     due,
     lease,
+    monitor,
     pinned,
     receipt,
     report,
@@ -22,23 +24,42 @@ from sparkcoil import (
     tracking,
 )
 from sparkcoil.config import RunConfig
+from sparkcoil.display import Show
 from sparkcoil.due import Due
 from sparkcoil.errors import BudgetExceeded
+from sparkcoil.monitor import Monitor
 from sparkcoil.pinned import Run
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.rows import Retry
 from sparkcoil.tables import Commit
 
 
-def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, among: DataFrame | None = None) -> RunReport:
+def run(
+    spark: SparkSession,
+    config: RunConfig,
+    *,
+    retry_failed: Retry = False,
+    among: DataFrame | None = None,
+    progress: str | Show | None = None,
+    status_file: str | Path | None = None,
+) -> RunReport:
     """Score what is due of a source into its target, and return the report of it.
 
     With `retry_failed`, or codes of errors in its place, rows that have failed before, or failed so, are due too.
     With `among`, only rows with one of its keys are looked at.
+    `progress` is `auto`, `bar`, `lines`, `json`, `notebook` or `none`, or a function that is given a Status every two seconds; by
+    itself a run is shown in a notebook alone. `status_file` names a file of JSON that says how far the run is, and how it ended.
     Raises ConfigError, RefusedError or TargetBusy before anything is scored, and BudgetExceeded, which carries the report,
     before anything is published that would break the error budget.
     """
-    clock = Clock()
+    name = config.name if isinstance(config, RunConfig) else "run()"
+    with monitor.followed(spark, name, progress=progress, status_file=status_file) as seen:
+        return seen.finished(scored(spark, config, seen, retry_failed=retry_failed, among=among))
+
+
+def scored(spark: SparkSession, config: RunConfig, seen: Monitor, *, retry_failed: Retry, among: DataFrame | None) -> RunReport:
+    """Do what `run` does, and be seen at it."""
+    clock = seen.clock
     with clock.stage("prepare"):
         this = pinned.prepared(spark, config, among=among)
     with disks.named(spark, this.location), lease.held(spark, this.location, this.id) as held:
@@ -48,7 +69,7 @@ def run(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False, 
             added = sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
-        progress = Progress(todo.counts["due"], config.rows, version=todo.version + added)
+        progress = seen.follow(Progress(todo.counts["due"], config.rows, this.id, version=todo.version + added))
         work = chunks.Work(this, todo, progress, clock, held)
         if progress.total:
             chunks.score_due(spark, work)

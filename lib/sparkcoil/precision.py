@@ -75,8 +75,9 @@ def agrees(exact: Any, short: Any) -> bool:
         return isinstance(short, Mapping) and all(agrees(exact[name], short[name]) for name in exact)
     if isinstance(exact, np.ndarray):
         return np.shape(short) == exact.shape and bool(np.allclose(exact, short, rtol=0, atol=TOLERANCE))
-    if isinstance(exact, float | np.floating):
-        return isinstance(short, float | np.floating) and math.isclose(exact, short, rel_tol=0, abs_tol=TOLERANCE)
+    if isinstance(exact, float | np.floating) or isinstance(short, float | np.floating):
+        numbers = all(isinstance(each, int | float | np.integer | np.floating) for each in (exact, short))
+        return numbers and math.isclose(exact, short, rel_tol=0, abs_tol=TOLERANCE)
     if isinstance(exact, list | tuple):
         return len(exact) == len(short) and all(map(agrees, by_name(exact), by_name(short)))
     return bool(exact == short)

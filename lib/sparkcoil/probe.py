@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sparkcoil import digest, precision, weights
+from sparkcoil import digest, known, precision, tasks, weights
 from sparkcoil.errors import EnvironmentError_, SparkcoilError, first_line
-from sparkcoil.scorer import Scorer, device_here
+from sparkcoil.scorer import Scorer, device_here, forget
 from sparkcoil.spec import Spec
 from sparkcoil.structured import MISFITS
 from sparkcoil.tasks import Row
@@ -31,8 +31,9 @@ def report(spec: Spec, rows: Sequence[Row]) -> Mapping[str, Any]:
         if spec.placement.dtype == "fastest":
             return {**found, **precision.trial(scored, rows)}
         refuse_memory(folder, spec)
+        costs = [ask(folder, scored)] if spec.known_answers else []
         records, cost = Scorer(scored).score(rows)
-        found |= {"loads": cost["loads"], "load_seconds": cost["load_seconds"]}
+        found |= {name: sum(each[name] for each in (*costs, cost)) for name in ("loads", "load_seconds")}
         # Of an example nothing sensible need come, so that a text of another form than asked for is no fault of the model's.
         broken = [each.error for each in records if each.error and each.error.stage != "input" and each.error.code not in MISFITS]
         return {**found, **({"refusal": f"an example row failed: {broken[0].message}", "kind": "ModelError"} if broken else {})}
@@ -40,6 +41,17 @@ def report(spec: Spec, rows: Sequence[Row]) -> Mapping[str, Any]:
         return {**found, "refusal": str(error), "kind": type(error).__name__}
     except Exception as error:
         return {**found, "refusal": f"{type(error).__name__}: {first_line(error)}", "kind": "ModelError"}
+
+
+def ask(folder: Path, spec: Spec) -> Mapping[str, Any]:
+    """Return what it cost to ask the model what it was logged with, under the options of then; raises unless it answers the same."""
+    asked = known.read(folder, spec.model or str(folder))
+    task, _ = tasks.fitted(spec.task, asked.options)
+    records, cost = Scorer(replace(spec, options=asked.options)).score(asked.rows(task))
+    if asked.options != spec.options:
+        forget()  # the run's own options load the model again, and two of it may not fit
+    known.refuse_others(asked, records)
+    return cost
 
 
 def room_for(spec: Spec) -> Path:

@@ -18,10 +18,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from pydantic import ValidationError
 
-from sparkcoil import assembly, fitness, gate, options, packing, signature, tasks
+from sparkcoil import assembly, fitness, gate, options, packing, scorer, signature, tasks
+from sparkcoil import known as questions
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ConfigError, EnvironmentError_, ModelError, did_you_mean, first_line
 from sparkcoil.packing import Package
+from sparkcoil.plain import PlainModel
 from sparkcoil.problems import from_pydantic, said
 from sparkcoil.tasks import Task
 
@@ -50,17 +52,19 @@ def log_model(
     prompt_template: str | None = None,
     input_example: Mapping[str, Sequence[Any]] | pd.DataFrame | None = None,
     metadata: Mapping[str, Any] | None = None,
+    known_answers: str | Path | Sequence[Mapping[str, Any]] | None = None,
 ) -> Logged:
     """Log a model as an MLflow transformers model, and register it under `name` with `alias`.
 
     `model` is a checkpoint or adapter directory, a transformers pipeline, or a mapping of components with the model under
     `model`; `base` is the checkpoint directory of an adapter's base, `options` are inference options to go with the model.
+    `known_answers` are questions by the task's input names, or a file of them as JSON lines; one without a `prediction` is answered here.
     Raises ConfigError for wrong arguments, ModelError for what is no model of the task or could not be scored, both before
     MLflow is asked anything, and EnvironmentError_ where MLflow does not take it.
     """
-    known, settings, example = checked(task, name, alias, options, prompt_template, input_example)
+    known, settings, example, asked = checked(task, name, alias, options, prompt_template, input_example, known_answers)
     with tempfile.TemporaryDirectory(prefix="sparkcoil-log-") as scratch:
-        writer = prepared(model, Path(scratch), known, settings, task=task, base=base, example=example)
+        writer = prepared(model, Path(scratch), known, settings, task=task, base=base, example=example, asked=asked)
         title = name or writer.package.name
         with recorded(title):
             notes = {**writer.package.notes, **(metadata or {})}
@@ -70,19 +74,31 @@ def log_model(
 
 
 def write_model(
-    model: Any, folder: str | Path, *, task: str, base: str | Path | None = None, options: Mapping[str, Any] | None = None
+    model: Any,
+    folder: str | Path,
+    *,
+    task: str,
+    base: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    known_answers: str | Path | Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
     """Write a model as log_model logs it into a folder that is not there yet."""
-    known, settings, _ = checked(task, None, None, options, None, None)
+    known, settings, _, asked = checked(task, None, None, options, None, None, known_answers)
     with tempfile.TemporaryDirectory(prefix="sparkcoil-log-") as scratch:
-        writer = prepared(model, Path(scratch), known, settings, task=task, base=base, example=None)
+        writer = prepared(model, Path(scratch), known, settings, task=task, base=base, example=None, asked=asked)
         writer.save_model(path=str(folder), mlflow_model=Model(metadata=dict(writer.package.notes)))
 
 
 def checked(
-    task: str, name: str | None, alias: str | None, options: Mapping[str, Any] | None, prompt_template: str | None, input_example: Any
-) -> tuple[Task, dict[str, Any], pd.DataFrame | None]:
-    """Return the task, the options to log and the input example; raises ConfigError with every problem of them."""
+    task: str,
+    name: str | None,
+    alias: str | None,
+    options: Mapping[str, Any] | None,
+    prompt_template: str | None,
+    input_example: Any,
+    known_answers: str | Path | Sequence[Mapping[str, Any]] | None,
+) -> tuple[Task, dict[str, Any], pd.DataFrame | None, Sequence[Mapping[str, Any]] | None]:
+    """Return the task, the options to log, the input example and the known answers; raises ConfigError with every problem of them."""
     problems = list(name_problems(name, alias))
     try:
         known = tasks.load(task)
@@ -101,9 +117,11 @@ def checked(
         problems.append(f"input_example: expected columns of one length ({first_line(error)})")
         example = None
     problems += [] if example is None else example_problems(known, [str(each) for each in example.columns])
+    asked = questions.read_lines(Path(known_answers)) if isinstance(known_answers, str | Path) else known_answers
+    problems += [] if asked is None else questions.problems(asked, known, settings)
     if problems:
         raise ConfigError("log_model", problems)
-    return known, settings, example
+    return known, settings, example, asked
 
 
 def name_problems(name: str | None, alias: str | None) -> Iterator[str]:
@@ -128,7 +146,15 @@ def example_problems(task: Task, columns: Sequence[str]) -> Iterator[str]:
 
 
 def prepared(
-    model: Any, scratch: Path, known: Task, settings: Mapping[str, Any], *, task: str, base: str | Path | None, example: pd.DataFrame | None
+    model: Any,
+    scratch: Path,
+    known: Task,
+    settings: Mapping[str, Any],
+    *,
+    task: str,
+    base: str | Path | None,
+    example: pd.DataFrame | None,
+    asked: Sequence[Mapping[str, Any]] | None,
 ) -> "Writer":
     """Return what writes a model, after all that is wrong with it was refused."""
     package = packing.package(model, known, scratch, task=task, base=None if base is None else Path(base))
@@ -139,7 +165,18 @@ def prepared(
     writer.describe(folder, Model(metadata=dict(package.notes)))
     named = str(model) if isinstance(model, str | Path) else type(model).__name__
     refuse_unfit(LoggedModel(named, None, folder), known)
+    if asked is not None:
+        answer(folder, asked)
     return writer
+
+
+def answer(folder: Path, asked: Sequence[Mapping[str, Any]]) -> None:
+    """Write questions into a written model's folder, with the answers that it gives in this process, as plain MLflow runs it."""
+    model = PlainModel(folder, {})
+    try:
+        questions.write(folder, asked, task=model.task, options=model.scorer.spec.options, score=lambda rows: model.scorer.score(rows)[0])
+    finally:
+        scorer.forget()
 
 
 def refuse_unfit(model: LoggedModel, task: Task) -> None:

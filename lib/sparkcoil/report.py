@@ -3,14 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from time import perf_counter, time
 from typing import Any, Literal
 
 from sparkcoil import error_budget, shown
 from sparkcoil.errors import BudgetExceeded
+from sparkcoil.pacing import Chunk
 from sparkcoil.sections import RowsConfig
+from sparkcoil.verdicts import Verdict
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
 
@@ -23,7 +25,7 @@ SPEED = "{rows_per_second:,.1f} rows and {units_per_second:,.0f} {unit} a second
 class RunReport:
     """One run in figures; `to_json` is the last line that a job prints.
 
-    `exceeded` says which rule of the error budget is broken, or which gate does not hold.
+    `exceeded` says which rule of the error budget is broken, or which gates do not hold; `gates` what was found for each that was judged.
     """
 
     name: str
@@ -40,6 +42,7 @@ class RunReport:
     rows: Mapping[str, int]
     failures: Sequence[Mapping[str, Any]] = ()
     exceeded: str | None = None
+    gates: Sequence[Mapping[str, Any]] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     throughput: Mapping[str, Any] = field(default_factory=dict)
     challenger: Mapping[str, Any] | None = None
@@ -107,10 +110,13 @@ class Progress:
     """What a run has scored so far of the rows that are due, what it has copied and published, what waits for it, and how many may fail.
 
     `version` is the target's as far as this run knows it, and it is `disturbed` where others have changed rows of it meanwhile.
+    `chunk` is the one that it is at.
     """
 
     total: int
     budget: RowsConfig = field(default_factory=RowsConfig)
+    run_id: str | None = None
+    chunk: Chunk | None = None
     scored: int = 0
     copied: int = 0
     gone: int = 0
@@ -125,6 +131,7 @@ class Progress:
     compared: list[Mapping[str, Any]] = field(default_factory=list)
     cleared: Cleared = field(default_factory=Cleared)
     shut: str | None = None
+    judged: Sequence[Verdict] = ()
 
     def add(self, staged: Measured) -> None:
         """Add what a staged chunk came to, which waits to be published."""
@@ -154,18 +161,23 @@ class Progress:
 
 @dataclass
 class Clock:
-    """The seconds that each stage of a run took, by name; `began` is when it began, in seconds since 1970."""
+    """The seconds that each stage of a run took, by name; each is gone through within what `around` gives for its name.
+
+    `began` is when it began, in seconds since 1970.
+    """
 
     began: float = field(default_factory=time)
     started: float = field(default_factory=perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
+    around: Callable[[str], AbstractContextManager[object]] = nullcontext
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[], float]]:
         """Add the time of the block to a stage; gives a function that tells the seconds since the block began."""
         start = perf_counter()
         try:
-            yield lambda: perf_counter() - start
+            with self.around(name):
+                yield lambda: perf_counter() - start
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
 
@@ -192,6 +204,7 @@ def finished(described: Mapping[str, Any], planned: Mapping[str, int], progress:
         rows=counts,
         failures=merged(progress.failures),
         exceeded=progress.exceeded,
+        gates=[asdict(each) for each in progress.judged],
         seconds=clock.read(),
         throughput=throughput(progress.windows, progress.cleared, clock.seconds.get("score", 0.0)),
     )

@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from sparkcoil import engines, heard, tasks, watchdog, weights, wire
+from sparkcoil import datagrams, engines, heard, tasks, watchdog, weights, wire
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
 from sparkcoil.errors import EnvironmentError_, RowError
@@ -45,6 +45,11 @@ def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
         _cached.popitem(last=False)
     _cached[key] = engine_of(spec, weights.locate(spec.weights), placement)
     return _cached[key], time.perf_counter() - start
+
+
+def forget() -> None:
+    """Drop the process's engines, and with them the memory that their models take."""
+    _cached.clear()
 
 
 def engine_of(spec: Spec, artifact: Path, placement: Placement) -> Engine:
@@ -92,7 +97,7 @@ class Scorer:
         start = time.perf_counter()
         asked = [row for row, is_chosen in zip(rows, chosen, strict=True) if is_chosen]
         skipped = Record(None, RowError("model", "skipped", "Spark has tried the task again, and the challenger was not asked"))
-        records = [skipped] * len(asked) if is_retry() or not asked else self._here(asked)[0]
+        records = [skipped] * len(asked) if is_retry() or not asked else self._here(asked, lambda _: None)[0]
         said = iter(self.said(records))
         unsaid = wire.unsaid(wire.empty_prediction(self.task.wire))
         return [next(said) if is_chosen else unsaid for is_chosen in chosen], time.perf_counter() - start
@@ -110,15 +115,17 @@ class Scorer:
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
         """Return one record for every row and what they cost; raises if their numbers differ, since results are matched by position."""
         began = time.time()
-        records, note = self._supervised(rows) if is_retry() else self._here(rows)
+        with datagrams.window(len(rows)) as computed:
+            records, note = self._supervised(rows) if is_retry() else self._here(rows, computed)
         if len(records) != len(rows):
             raise RuntimeError(f"{len(records)} records for {len(rows)} rows")
         return records, {**note, "began": began, "ended": time.time()}
 
-    def _here(self, rows: Sequence[Row]) -> tuple[list[Record], dict[str, Any]]:
+    def _here(self, rows: Sequence[Row], computed: Callable[[float], None]) -> tuple[list[Record], dict[str, Any]]:
         self.supervisor = None
         loaded = self._load() if self.scoring is None else 0.0
         assert self.scoring is not None
+        self.scoring.computed = computed
         records, stats = self.scoring.score(rows)
         if not self.spec.batching:
             # What did not fit in memory once will not fit the next time: the engine outlives this handle.
@@ -132,7 +139,7 @@ class Scorer:
         if self.supervisor is None:
             # A model that an earlier task has left in this process would take the memory of the child's.
             self.scoring = None
-            _cached.clear()
+            forget()
             self.supervisor = supervision.supervisor(self.spec)
         return self.supervisor.score(rows)
 

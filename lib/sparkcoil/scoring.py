@@ -68,7 +68,8 @@ class Scoring:
     """A task on a loaded model, with what is remembered from window to window: the budget that held and the last record.
 
     Rows come sorted by input hash, so equal rows are neighbours; only those across a window's edge need remembering.
-    `model` is what predictions call the model, where that is not the engine's to know; each batch is computed within a `watch`.
+    `model` is what predictions call the model, where that is not the engine's to know; each batch is computed within a `watch`,
+    and `computed` is told after it what share of the window is.
     """
 
     task: Task
@@ -78,6 +79,7 @@ class Scoring:
     last: tuple[Hashable, Record] | None = None
     model: str | None = None
     watch: AbstractContextManager[None] = field(default_factory=nullcontext)
+    computed: Callable[[float], None] = field(default=lambda share: None)
 
     def score(self, rows: Sequence[Row]) -> tuple[list[Record], Stats]:
         """Return one record for each row, in the rows' order, and what the window cost; equal rows are computed once."""
@@ -111,7 +113,7 @@ class Scoring:
             lengths = [each.length for each in inputs]
             ahead = self.engine if isinstance(self.engine, Expecting) else None
             expect = ahead.expect if ahead else None
-            outcome = batching.run(inputs, lengths, self._watched, self.budget, exact=self.engine.exact_lengths, expect=expect)
+            outcome = batching.run(inputs, lengths, self._watched(len(inputs)), self.budget, exact=self.engine.exact_lengths, expect=expect)
             self.budget = outcome.budget
             stats.seconds.update(ahead.spent() if ahead else {})
             stats.forwards += outcome.tally.forwards
@@ -125,9 +127,18 @@ class Scoring:
 
         return batching.spread(prepared, forward)
 
-    def _watched(self, batch: Sequence[Prepared]) -> Sequence[Any]:
-        with self.watch:
-            return self.engine.forward(batch)
+    def _watched(self, inputs: int) -> Callable[[Sequence[Prepared]], Sequence[Any]]:
+        done = 0
+
+        def forward(batch: Sequence[Prepared]) -> Sequence[Any]:
+            nonlocal done
+            with self.watch:
+                results = self.engine.forward(batch)
+            done += len(batch)
+            self.computed(min(1.0, done / inputs))
+            return results
+
+        return forward
 
     def _written(self, outputs: Sequence[Any]) -> list[Written]:
         def write(results: Sequence[Any]) -> Sequence[Written]:

@@ -22,7 +22,6 @@ from sparkcoil.fields import (
     Format,
     Keys,
     Keywords,
-    Money,
     Number,
     Publish,
     Query,
@@ -167,39 +166,6 @@ class BatchingConfig(Section):
     """How many rows are published by one commit, instead."""
     partitions: Count | None = None
     """How many Spark tasks a chunk is cut into."""
-
-
-class ChallengerConfig(Section):
-    """A second model that scores the same rows in the same pass, to compare the first one with; loaded and run as `model` says."""
-
-    uri: Text | None = None
-    """As model.uri; the target's column `challenger` has what it says of each row, and the report how often both agree."""
-    share: Share = 1.0
-    """Which share of the different inputs it scores, chosen by their hash."""
-    options: Annotated[Mapping[str, Any] | None, expected("a mapping of the task's options")] = None
-    """In place of model.options."""
-
-    @staticmethod
-    def conflicts(data: Mapping[str, Any]) -> Iterator[Problem]:
-        """Yield what is said of a challenger that is not named."""
-        if data.get("uri") is None and (data.get("options") is not None or data.get("share", 1) != 1):
-            yield Problem(("uri",), "missing, and without it there is no challenger")
-
-
-class CostConfig(Section):
-    """What the machines cost, for the plan of a run and its report."""
-
-    per_hour: Money | None = None
-    """What all executors and the driver cost in an hour, in your money; jobs/plan.py says what a run will cost, its report what it did."""
-
-
-class StreamConfig(Section):
-    """How a stream goes on, where the mode is one."""
-
-    every: Seconds = 60
-    """How often the source is looked at for new and changed rows, with `mode: stream`."""
-    checkpoint: Text | None = None
-    """The folder with what the stream remembers of the source; by default beside the target's files."""
 
 
 def _unless_exactly_one(data: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ class Spec:
     roots: Sequence[str] = ()
     timeout: float | None = None
     challenger: "Spec | None" = None
+    known_answers: bool = False
 
     def save(self, folder: Path) -> None:
         """Write the spec into a staged model."""

@@ -5,6 +5,8 @@ skipped or scored twice.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -13,6 +15,7 @@ from pyspark.sql.streaming.readwriter import DataStreamReader
 
 from sparkcoil import pinned, sink
 from sparkcoil.config import RunConfig
+from sparkcoil.display import Show
 from sparkcoil.errors import SourceError
 from sparkcoil.pipeline import run
 from sparkcoil.report import RunReport
@@ -23,9 +26,17 @@ CHECKPOINT = "_sparkcoil_checkpoint"
 Reported = Callable[[RunReport], None]
 
 
-def run_stream(spark: SparkSession, config: RunConfig, *, reported: Reported) -> RunReport:
+def run_stream(
+    spark: SparkSession,
+    config: RunConfig,
+    *,
+    reported: Reported,
+    progress: str | Show | None = None,
+    status_file: str | Path | None = None,
+) -> RunReport:
     """Score what is due of a source for as long as its stream goes on, and return the last report; each one is `reported`.
 
+    `progress` and `status_file` are those of `run`, for each run of the stream.
     With `mode: available_now` that is until all that the source has now is scored. Raises what `run` raises.
     """
     reports: list[RunReport] = []
@@ -35,17 +46,20 @@ def run_stream(spark: SparkSession, config: RunConfig, *, reported: Reported) ->
         reports.append(report)
         reported(report)
 
-    query = start(spark, config, noted, failures.append)
+    scoring = partial(run, progress=progress, status_file=status_file)
+    query = start(spark, config, scoring, noted, failures.append)
     try:
         query.awaitTermination()
     except Exception as error:
         raise (failures[-1] if failures else error) from None
     if not reports:
-        noted(run(spark, config))
+        noted(scoring(spark, config))
     return reports[-1]
 
 
-def start(spark: SparkSession, config: RunConfig, reported: Reported, failed: Callable[[BaseException], None]) -> StreamingQuery:
+def start(
+    spark: SparkSession, config: RunConfig, scoring: Callable[..., RunReport], reported: Reported, failed: Callable[[BaseException], None]
+) -> StreamingQuery:
     """Return the started stream; raises what `run` raises before its first row."""
     this = pinned.prepared(spark, config)
     if this.source.detail is None:
@@ -56,7 +70,7 @@ def start(spark: SparkSession, config: RunConfig, reported: Reported, failed: Ca
 
     def scored(changed: DataFrame, number: int) -> None:
         try:
-            reported(run(changed.sparkSession, fixed, among=changed.distinct()))
+            reported(scoring(changed.sparkSession, fixed, among=changed.distinct()))
         except BaseException as error:
             failed(error)
             raise

@@ -61,19 +61,20 @@ def scoring_function(
     sample: DataFrame | None = None,
     roots: Sequence[str] = (),
     challenger: Selection | None = None,
+    known_answers: bool = False,
 ) -> tuple[Any, Cleared]:
     """Return MLflow's UDF over a staged scorer, which takes one struct of the task's inputs, and what the executors cleared.
 
     The model's files are on their way to the executors, and each has tried it; within one Spark application once for each way
     of scoring. The UDF is marked nondeterministic: with MLflow's default a filter above it ran the model twice.
     A challenger is tried by itself, and scores beside the other the rows that it is asked for.
-    Raises ModelError or EnvironmentError_ where an executor refuses.
+    Raises ModelError or EnvironmentError_ where an executor refuses, as with `known_answers` one does that answers otherwise.
     """
     beside = None
     if challenger is not None:
         _, found = scoring_function(spark, challenger, batching, sample=sample, roots=roots)
         beside = spec_of(spark, challenger, batching, roots, dtype=found.dtype)
-    spec = spec_of(spark, selection, batching, roots, challenger=beside)
+    spec = spec_of(spark, selection, batching, roots, challenger=beside, known_answers=known_answers)
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     logging.getLogger("mlflow.models.flavor_backend_registry").setLevel(logging.WARNING)
@@ -102,6 +103,7 @@ def spec_of(
     *,
     dtype: str | None = None,
     challenger: Spec | None = None,
+    known_answers: bool = False,
 ) -> Spec:
     """Return everything that scores; the model's files are on their way to the executors."""
     context = spark.sparkContext
@@ -116,6 +118,7 @@ def spec_of(
         roots=roots,
         timeout=batching.batch_timeout_seconds if is_tried_again else None,
         challenger=challenger,
+        known_answers=known_answers,
     )
 
 
