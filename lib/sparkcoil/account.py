@@ -14,6 +14,7 @@ from sparkcoil.spread import THIS, Chart, Counted
 
 MOST_FAILURES, MOST_SLOW = 20, 5
 UNPUBLISHED = "unpublished"
+FAILED = {"champion_failed": "only the champion failed", "challenger_failed": "only the challenger failed", "both_failed": "both failed"}
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def challenger(parts: Sequence[Part]) -> Table:
         "rows that both scored": f"{found['compared']:,}",
         "of these they agree on": judged,
         "mean distance": "" if found["mean_distance"] is None else f"{found['mean_distance']:.4g}",
-        **{name.replace("_", ", "): f"{found[name]:,}" for name in ("champion_failed", "challenger_failed", "both_failed") if found[name]},
+        **{said: f"{found[name]:,}" for name, said in FAILED.items() if found[name]},
     }
     note = "The mean distance is that of scores, or of embeddings 1 less the cosine."
     return Table("champion and challenger", note, (), [[*each] for each in rows.items() if each[1]])
