@@ -23,7 +23,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def standalone(folder: Path, workers: int = 2, cores: int = 1, *, master_settings: Mapping[str, str] = {}) -> Iterator[str]:
+def standalone(
+    folder: Path,
+    workers: int = 2,
+    cores: int = 1,
+    *,
+    master_settings: Mapping[str, str] = {},
+    worker_settings: Mapping[str, str] = {},
+) -> Iterator[str]:
     """Run a cluster for the block and give its master's URL; its processes are ended afterwards."""
     spark_class = Path(pyspark.__file__).parent / "bin" / "spark-class"
     port, web = free_port(), free_port()
@@ -31,7 +38,8 @@ def standalone(folder: Path, workers: int = 2, cores: int = 1, *, master_setting
     # Executors know nothing of a tracking server, a hub, a proxy or a user's home.
     kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
     environment = {**kept, "HOME": str(folder), "SPARK_LOCAL_IP": HOST, "SPARK_NO_DAEMONIZE": "1", "SPARK_LOG_DIR": str(folder)}
-    environment["SPARK_MASTER_OPTS"] = " ".join(f"-D{name}={value}" for name, value in master_settings.items())
+    for variable, settings in {"SPARK_MASTER_OPTS": master_settings, "SPARK_WORKER_OPTS": worker_settings}.items():
+        environment[variable] = " ".join(f"-D{name}={value}" for name, value in settings.items())
     deploy = "org.apache.spark.deploy"
     commands = [[spark_class, f"{deploy}.master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(web)]]
     for number in range(workers):
@@ -52,8 +60,8 @@ def standalone(folder: Path, workers: int = 2, cores: int = 1, *, master_setting
 
 
 def wait_for_workers(url: str, workers: int) -> None:
-    """Return when the master knows all workers; raises TimeoutError after a minute."""
-    deadline = time.monotonic() + 60
+    """Return when the master knows all workers; raises TimeoutError after three minutes."""
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         try:
             said = urllib.request.urlopen(url, timeout=5).read().decode()

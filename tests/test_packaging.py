@@ -16,14 +16,17 @@ def test_the_wheel_holds_every_module_and_template(tmp_path: Path) -> None:
     assert ours <= names
 
 
-def test_a_zip_of_the_library_finds_its_tasks(tmp_path: Path) -> None:
+def test_a_zip_of_the_library_finds_its_tasks_and_gives_its_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "sparkcoil.zip", "w") as archive:
         for path in (ROOT / "lib").rglob("*.py"):
             archive.write(path, path.relative_to(ROOT / "lib"))
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'sparkcoil.zip')!r}); import sparkcoil, sparkcoil.tasks as t; "
-        "print(sparkcoil.__file__, t.names(), t.load('text-classification').name)"
+        "print(sparkcoil.__file__, t.names(), t.load('text-classification').name); "
+        f"from pathlib import Path; from sparkcoil import library; library.copy_into(Path({str(tmp_path / 'code')!r}))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "sparkcoil.zip" in said
     assert "text-classification" in said
+    copied = {path.relative_to(tmp_path / "code") for path in (tmp_path / "code").rglob("*") if path.is_file()}
+    assert copied == {path.relative_to(ROOT / "lib") for path in (ROOT / "lib" / "sparkcoil").rglob("*.py")}

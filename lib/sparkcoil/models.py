@@ -12,8 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
-import sparkcoil
-from sparkcoil import cache, digest, scorer
+from sparkcoil import cache, digest, library, scorer
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ModelError, did_you_mean, first_line
 from sparkcoil.spec import Spec
@@ -100,11 +99,8 @@ def stage(spec: Spec) -> Path:
     """Return a small MLflow model around the spec, whose loader is `sparkcoil.scorer` and whose code is this library."""
     folder = Path(tempfile.mkdtemp(prefix="sparkcoil-scorer-"))
     spec.save(folder)
-    library = Path(sparkcoil.__file__).parent
     staged = mlflow.models.Model(run_id=None)
-    carried = library.is_dir()  # it is not where sparkcoil was imported from a zip, which Spark then sends by --py-files
-    if carried:
-        shutil.copytree(library, folder / "code" / "sparkcoil", ignore=shutil.ignore_patterns("__pycache__"))
-    mlflow.pyfunc.add_to_model(staged, loader_module=scorer.__name__, code="code" if carried else None)
+    library.copy_into(folder / "code")
+    mlflow.pyfunc.add_to_model(staged, loader_module=scorer.__name__, code="code")
     staged.save(folder / "MLmodel")
     return folder

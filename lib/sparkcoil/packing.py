@@ -5,7 +5,6 @@ Knows nothing of MLflow. Weights are linked or copied as files, never loaded.
 
 import json
 import platform
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,8 +14,7 @@ from typing import Any
 import transformers
 import yaml
 
-import sparkcoil
-from sparkcoil import card, inmemory
+from sparkcoil import card, inmemory, library
 from sparkcoil.assembly import link_or_copy
 from sparkcoil.errors import ModelError, first_line
 from sparkcoil.tasks import Task
@@ -186,9 +184,7 @@ def write(package: Package, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(str(file), str(target))
     card.carry([package.folders["model"], package.folders.get("peft", package.folders["model"])], folder)
-    library = Path(sparkcoil.__file__).parent
-    if library.is_dir():  # it is not where sparkcoil was imported from a zip
-        shutil.copytree(library, folder / "code" / "sparkcoil", ignore=shutil.ignore_patterns("__pycache__"))
+    library.copy_into(folder / "code")
     (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements(package)))
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment))

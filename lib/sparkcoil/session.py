@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pyspark
-from pyspark import SparkConf
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from sparkcoil import cache, disks
@@ -66,17 +66,19 @@ def start_session(settings: Mapping[str, str] | None = None, *, name: str = "spa
         check_classic(active)
         return active
     submitted = "PYSPARK_GATEWAY_PORT" in os.environ
-    if not submitted:
+    if submitted:
+        SparkContext._ensure_initialized()  # until then SparkConf knows nothing of what spark-submit was given, not even the master
+    else:
         check_java()
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Without it workers start whatever `python3` is on the PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     chosen = chosen_settings(settings or {}, submitted=submitted)
-    builder = SparkSession.builder.appName(name)
+    builder = SparkSession.builder
     for key, value in chosen.items():
         builder = builder.config(key, value)
     with disks.naming(lambda: disks.scratch(chosen.get("spark.local.dir"))):  # where Delta's jars are copied to
-        spark = builder.getOrCreate()
+        spark = builder.appName(name).getOrCreate()
     check_classic(spark)
     if chosen.get("spark.jars.ivy", "").startswith(str(delta_folder())):
         keep_jars(delta_folder())
