@@ -66,8 +66,10 @@ def test_what_is_not_published_is_told_apart() -> None:
 def test_gates_and_a_challenger_are_told_by_the_last_commit_that_tells_of_them() -> None:
     assert "gates" not in {table.title for table in said(*WHOLE).tables}
     verdict = Verdict("max_label_share", 0.9, 0.95, False, "label 'x' has 19 of 20 ok rows")
-    pair = {"outcome": "compared", "same": False, "champion": "a", "challenger": "<b>", "rows": 3, "distance": 0.75}
-    progress = Progress(20, judged=[verdict], compared=[pair, {**pair, "same": True, "challenger": "a", "rows": 9, "distance": 0.45}])
+    pair = {"outcome": "compared", "same": False, "champion": "a", "challenger": "<b>", "rows": 3, "measured": 3, "distance": 0.75}
+    progress = Progress(
+        20, judged=[verdict], compared=[pair, {**pair, "same": True, "challenger": "a", "rows": 9, "measured": 9, "distance": 0.45}]
+    )
     progress.add(measured(window(0, 1)))
     noted = figures.of(progress, {"total": 1.0}, began=0.0, is_last=True)
     found = said(WHOLE[0], Part("run-1", 5, 2.0, 20, {**noted, "run": {**RUN, "challenger": "models:/topic/8"}}))
@@ -102,3 +104,17 @@ def test_keys_of_failed_rows_are_masked_and_found_by_their_hash() -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(3.21, "3.2 s"), (242, "4 min 2 s"), (7_500, "2 h 5 min")])
 def test_times_are_said_as_people_say_them(seconds: float, words: str) -> None:
     assert account.spoken(seconds) == words
+
+
+def test_a_clock_that_says_what_cannot_be_is_not_believed() -> None:
+    assert effort.took(12.0, 10.0) == 12.0
+    assert [effort.took(each, 10.0) for each in (-20.0, 3.0, 2_592_000.0)] == [10.0, 10.0, 10.0]
+
+
+def test_a_line_of_many_points_is_thinned_and_keeps_its_area() -> None:
+    times, values = [float(i) for i in range(5_001)], [float(i % 7) for i in range(5_000)] + [0.0]
+    few_times, few = effort.thinned(times, values)
+    area = sum(value * (end - start) for value, start, end in zip(few, few_times, [*few_times[1:], times[-1]], strict=True))
+    assert len(few) <= effort.POINTS
+    assert area == pytest.approx(sum(values))
+    assert effort.thinned(times[:5], values[:5]) == (times[:5], values[:5])

@@ -14,7 +14,7 @@ from pyspark.sql.types import StructType
 from runs import history, make_table, text_run
 from safetensors.torch import load_file, save_file
 
-from sparkcoil import RunReport, comparison, digest, ledger, log_model, plan, run, tasks, testing
+from sparkcoil import RunReport, comparison, contest, digest, ledger, log_model, plan, run, tasks, testing
 from sparkcoil.engines import Placement
 from sparkcoil.errors import ConfigError, ModelError, TargetError
 from sparkcoil.scorer import CHALLENGED, Scorer
@@ -83,6 +83,10 @@ def test_a_challenger_makes_no_row_due_and_copied_rows_have_none(
     run(spark, text_run(text_model, "contest", "contest_scored", challenger={"uri": other_model}, rows={"max_failed_share": 1}))
     asked = {row[0]: row[1] for row in spark.table("contest_scored").where("id > 999").select("id", "challenger.status").collect()}
     assert asked == {1001: None, 2000: "ok"}
+    spark.sql("UPDATE contest SET body = concat(body, ' Or none.') WHERE id = 2000")
+    report = run(spark, text_run(text_model, "contest", "contest_scored", rows={"max_failed_share": 1}))
+    asked = {row[0]: row[1] for row in spark.table("contest_scored").where("id IN (2, 2000)").select("id", "challenger.status").collect()}
+    assert (report.rows["due"], report.challenger, asked) == (1, None, {2: "ok", 2000: None})
 
 
 def test_a_share_of_different_inputs_is_asked_and_equal_ones_alike(spark: SparkSession, text_model: str, other_model: str) -> None:
@@ -138,6 +142,11 @@ def test_embeddings_are_compared_by_their_cosine_and_are_never_equal(spark: Spar
     kind = frame.schema["prediction"].dataType
     assert isinstance(kind, StructType)
     assert frame.select(comparison.same(kind), comparison.distance(kind)).head() == (None, pytest.approx(0.4))
+    zeros = spark.sql(
+        "SELECT named_struct('embedding', array(0.0F, 0.0F)) AS prediction, "
+        "named_struct('prediction', named_struct('embedding', array(3.0F, 4.0F))) AS challenger"
+    )
+    assert zeros.select(comparison.distance(kind)).head() == (None,)
 
 
 def test_it_is_not_asked_where_spark_tries_the_task_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -164,6 +173,15 @@ def test_a_challenger_that_cannot_score_is_refused_before_the_first_row(spark: S
     make_table(spark, "uncontested", TEXTS[:3])
     with pytest.raises(ModelError, match="automatic-speech-recognition"):
         run(spark, text_run(text_model, "uncontested", "uncontested_scored", challenger={"uri": audio_model}))
-    with pytest.raises(ConfigError, match="challenger"):
+    with pytest.raises(ConfigError, match=r"challenger\.options\.topk: unknown key"):
         run(spark, text_run(text_model, "uncontested", "uncontested_scored", challenger={"uri": text_model, "options": {"topk": 2}}))
     assert not spark.catalog.tableExists("uncontested_scored")
+
+
+def test_the_answers_of_many_chunks_are_kept_as_one_of_each_kind() -> None:
+    pair = {"outcome": "compared", "same": True, "champion": "a", "challenger": "a", "rows": 3, "measured": 2, "distance": 0.5}
+    other = {**pair, "same": False, "challenger": "b", "rows": 1, "measured": 0, "distance": None}
+    found = contest.merged([*contest.merged([pair, other]), pair, other])
+    assert [(each["challenger"], each["rows"]) for each in found] == [("a", 6), ("b", 2)]
+    told = contest.summed(found)
+    assert (told["compared"], told["agree"], told["agreement"], told["mean_distance"]) == (8, 6, 0.75, 0.25)

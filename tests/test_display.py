@@ -133,3 +133,24 @@ def test_what_a_run_has_said_stands_unless_the_job_ends_otherwise(tmp_path: Path
     display.end(path, code, error)
     found = json.loads(path.read_text())
     assert (found["state"], found["error"], found["rows"]) == (state, error, OVER.rows)
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', "[1]", '{"exit_code": null, "unknown": 1}', "no JSON"])
+def test_a_file_of_another_program_s_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "status.json"
+    file.write_text(content)
+    display.end(file, 2, "ConfigError")
+    assert file.read_text() == content
+
+
+def test_of_a_stream_s_runs_none_that_ends_well_is_the_end(tmp_path: Path) -> None:
+    show = display.one_of_many(display.file(tmp_path / "status.json"))
+    show(Status("a", state="done", exit_code=0))
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "running"
+    show(Status("a", state="budget_exceeded", exit_code=4))
+    assert json.loads((tmp_path / "status.json").read_text())["exit_code"] == 4
+
+
+def test_a_notebook_s_bar_is_refused_elsewhere() -> None:
+    with pytest.raises(ConfigError, match="progress: notebook: this is none"):
+        display.shows("notebook", None)

@@ -156,3 +156,9 @@ def test_the_job_takes_a_file_of_questions(tmp_path: Path) -> None:
     app.command()(cli.log_model)
     done = CliRunner().invoke(app, [str(tmp_path), "--task", CLASSIFY.name, "--known-answers", str(tmp_path / "questions.jsonl")])
     assert (done.exit_code, "known_answers: 1: txt: unknown input; did you mean 'text'?" in done.stdout) == (2, True)
+
+
+def test_a_line_is_one_whatever_characters_its_texts_hold(tmp_path: Path) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"text": "one\u2028two"}\n\n{"text": "three\u0085four"}\n', encoding="utf-8")
+    assert [each["text"] for each in known.read_lines(file)] == ["one\u2028two", "three\u0085four"]

@@ -42,7 +42,7 @@ def test_functions_are_given_as_name_and_uri() -> None:
     assert statements.models(["topic=models:/topic@champion"]) == {"topic": "models:/topic@champion"}
     with pytest.raises(ConfigError) as wrong:
         statements.models(["topic", "to pic=models:/topic", "topic="])
-    assert len(wrong.value.problems) == 3
+    assert len(wrong.value.problems) == 4
 
 
 def test_a_statement_that_spark_refuses_is_named_with_what_is_wrong(spark: SparkSession) -> None:

@@ -156,3 +156,8 @@ def test_gates_ask_for_a_publish_at_the_end_but_for_known_answers() -> None:
 def test_a_share_of_mismatches_asks_for_a_language() -> None:
     with pytest.raises(ValueError, match="given without language"):
         GatesConfig(max_language_mismatch_share=0.1)
+
+
+def test_a_share_at_its_bound_holds_however_it_is_written() -> None:
+    counts = Counts(rows=100, ok=71, faults={"max_failed_share": 29})
+    assert [each.holds for each in verdicts.verdicts(GatesConfig(max_failed_share=0.29), counts, None, named=True)] == [True]

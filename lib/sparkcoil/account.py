@@ -115,7 +115,7 @@ def failures(material: Material) -> Table:
         for each in sorted(found, key=lambda each: -each.rows)[:MOST_FAILURES]
     ]
     names = ", ".join(f"`{name}`" for name in material.keys)
-    sql = f"SELECT * FROM … WHERE left(sha2(to_json(struct({names})), 256), 8) = '…'"
+    sql = f"SELECT * FROM … WHERE left(sha2(to_json(struct({names})), 256), 4) = '…'"
     note = f"Of a key the first and the last character are shown. Who may read the table finds the row by its hash: {sql}"
     return Table("failures", note, ("stage", "code", "rows", "a key", "hash"), rows)
 
@@ -124,18 +124,18 @@ def masked(example: str) -> str:
     """Return a key as JSON with its values masked: their first and last character, nothing of a short one."""
     values = json.loads(example)
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
-    return ", ".join(f"{name}={text[0] + '…' + text[-1] if len(text) > 3 else '…'}" for name, text in texts.items())
+    return ", ".join(f"{name}={text[0] + '…' + text[-1] if len(text) > 7 else '…'}" for name, text in texts.items())
 
 
 def digest(example: str) -> str:
     """Return the start of the hash by which a row is found again."""
-    return hashlib.sha256(example.encode()).hexdigest()[:8]
+    return hashlib.sha256(example.encode()).hexdigest()[:4]  # enough among the failures of a run, too little to find a key by trying
 
 
 def slowest(parts: Sequence[Part], totals: Totals) -> Table:
     """Return the windows that took longest for what was in them."""
     windows = [window for part in parts if part.figures for window in part.figures.get("slowest", ())]
-    chosen = sorted(windows, key=lambda each: -each["seconds"] / each["units"])[:MOST_SLOW]
+    chosen = sorted(windows, key=lambda each: -each["seconds"] / max(each["units"], 1e-3))[:MOST_SLOW]
     unit = totals.windows.get("unit", "units")
     rows = [
         [

@@ -45,6 +45,8 @@ def task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     asked = next((each for each in value_at(data, ("model", "options")) if isinstance(each, Mapping)), {})
     for options in value_at(data, ("model", "options")):
         yield from _option_problems(task, options)
+    for options in value_at(data, ("challenger", "options")):
+        yield from (replace(each, path=("challenger", *each.path[1:])) for each in _option_problems(task, options or {}))
     for columns in value_at(data, ("source", "columns")) or ({},):
         if isinstance(columns, Mapping):
             yield from _column_problems(task, asked, columns)

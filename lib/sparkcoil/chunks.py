@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import comparison, constraints, files, language, noting, quality, receipt, rows, sink, staging, udf
+from sparkcoil import comparison, constraints, contest, files, language, noting, quality, receipt, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.due import Due
 from sparkcoil.lease import Lease
@@ -49,7 +49,9 @@ def score_due(spark: SparkSession, work: Work) -> None:
             with work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
                 staged = staged_chunk(spark, work, keyed, function, chunk)
                 progress.add(staging.measure(staged, work.run.target.keys))
-                progress.compared += comparison.pairs(staged, work.run.selection.task) if work.run.challenger else []
+                if work.run.challenger:
+                    pairs = comparison.pairs(staged, work.run.selection.task)
+                    progress.compared = contest.merged([*progress.compared, *pairs])
                 seconds = taken()
             if chunk.is_last:
                 staging.clear(spark, work.run.location, but=work.run.stage, run_id=work.run.id)  # all of it is in this run's own stage now

@@ -30,7 +30,8 @@ def pairs(staged: DataFrame, task: Task) -> list[Pair]:
         F.when(both, same(kind)).alias("same"),
         *(column.alias(name) for name, column in shown.items()),
     )
-    found = grouped.agg(F.count("*").alias("rows"), F.sum(F.when(both, distance(kind))).alias("distance"))
+    apart = F.when(both, distance(kind))
+    found = grouped.agg(F.count("*").alias("rows"), F.count(apart).alias("measured"), F.sum(apart).alias("distance"))
     return [row.asDict() for row in found.collect()]
 
 
@@ -42,6 +43,8 @@ def failed(other: Column) -> Column:
 def same(kind: StructType) -> Column:
     """Return whether both predictions say the same; NULL where they are nothing but numbers."""
     one, other = F.col("prediction"), F.col(ledger.CHALLENGER)["prediction"]
+    if "embedding" in kind.names:
+        return F.lit(None).cast("boolean")
     name = next((each for each in NAMED if each in kind.names), None)
     if name is not None:
         return one[name].eqNullSafe(other[name])
@@ -68,12 +71,12 @@ def or_itself(found: Column | None, column: Column) -> Column:
 
 
 def distance(kind: StructType) -> Column:
-    """Return how far two predictions' numbers are apart: scores by their difference, embeddings by 1 less the cosine; NULL of others."""
+    """Return how far two predictions' numbers are apart: scores by their difference, embeddings by 1 less the cosine; else NULL."""
     one, other = F.col("prediction"), F.col(ledger.CHALLENGER)["prediction"]
     if "score" in kind.names:
         return F.abs(one["score"] - other["score"])
     if "embedding" in kind.names:
-        apart = F.lit(1.0) - dot(one, other) / F.sqrt(dot(one, one) * dot(other, other))
+        apart = F.lit(1.0) - F.try_divide(dot(one, other), F.sqrt(dot(one, one) * dot(other, other)))  # one of zeros has no direction
         return F.when(F.size(one["embedding"]) == F.size(other["embedding"]), apart)
     return F.lit(None).cast("double")
 
@@ -89,5 +92,6 @@ def told(run: Run, found: Sequence[Pair]) -> dict[str, Any] | None:
     if run.challenger is None:
         return None
     logged = run.challenger.logged
-    about = {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "share": run.config.challenger.share}
+    about: dict[str, Any] = {"uri": logged.uri, "version": logged.version, "digest": logged.digest, "share": run.config.challenger.share}
+    about["trusted"] = run.challenger.lifted
     return {**about, **contest.summed(found)}

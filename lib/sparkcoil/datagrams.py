@@ -17,6 +17,7 @@ from typing import Any
 PROPERTY = "sparkcoil.listener"
 EVERY_SECONDS = 1.0
 LARGEST = 512
+MOST_TASKS = 1_000_000
 
 
 class Listener:
@@ -51,9 +52,9 @@ class Listener:
 
     def hear(self, datagram: bytes) -> None:
         """Note what a task says, unless it is not one of those that are expected; one that is tried again counts once."""
-        with suppress(ValueError, TypeError):
+        with suppress(ValueError, TypeError, OverflowError):
             token, stage, partition, rows = json.loads(datagram)
-            if token == self.token:
+            if self.token and token == self.token and len(self.heard) < MOST_TASKS:
                 place = token, int(stage), int(partition)
                 self.heard[place] = max(self.heard.get(place, 0), int(rows))
 

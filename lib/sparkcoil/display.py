@@ -5,8 +5,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -39,6 +40,8 @@ def kind_of(progress: str | None) -> str:
         known = ["auto", *KINDS]
         found = f"found {progress!r}{did_you_mean(progress, known)}"
         raise ConfigError("run()", [f"progress: expected one of {', '.join(known)}, or in Python a function of a Status, {found}"])
+    if progress == "notebook" and notebook_display() is None:
+        raise ConfigError("run()", ["progress: notebook: this is none; expected auto, bar, lines, json or none"])
     return progress
 
 
@@ -104,6 +107,25 @@ def file(path: Path) -> Show:
     return show
 
 
+def one_of_many(show: Show) -> Show:
+    """Return what shows a run after which others follow: that it ended well is not the end."""
+
+    def shown(status: Status) -> None:
+        show(replace(status, state="running", exit_code=None) if status.exit_code == 0 else status)
+
+    return shown
+
+
+def together(shown: Sequence[Show]) -> Show:
+    """Return what shows a status everywhere."""
+
+    def show(status: Status) -> None:
+        for each in shown:
+            each(status)
+
+    return show
+
+
 def begin(path: Path, name: str) -> None:
     """Let a status file say that a job begins, in place of what it says of the last one; raises ConfigError where it cannot."""
     try:
@@ -115,7 +137,7 @@ def begin(path: Path, name: str) -> None:
 
 def end(path: Path, exit_code: int, error: str | None) -> None:
     """Let a status file say how a job ended, unless the run has said so itself: it may not have begun, or more may have gone wrong."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, KeyError, TypeError):  # what is there may be another program's
         found = json.loads(path.read_text())
         if found["exit_code"] != exit_code:
             state: State = "failed" if exit_code else "done"

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pyspark.sql.types import StructType
 
 from sparkcoil.errors import did_you_mean
+from sparkcoil.ledger import CHALLENGER
 
 # What Delta notes of a column that it fills by itself.
 EXPRESSION = "delta.generationExpression"
@@ -15,7 +16,7 @@ GENERATED = (EXPRESSION, "delta.identity.start")
 def problems(found: StructType, wanted: StructType, *, may_lack: Collection[str] = ()) -> Iterator[str]:
     """Yield a sentence for each column that is missing, not wanted, or of another type; what Delta fills by itself may be there."""
     there, asked = (types(schema) for schema in (found, wanted))
-    filled = {field.name for field in found if any(name in field.metadata for name in GENERATED)}
+    filled = {field.name for field in found if any(name in field.metadata for name in GENERATED)} | {CHALLENGER}  # of a run before
     for name in {**asked, **there}:
         if asked.get(name) == there.get(name) or (name not in asked and name in filled) or (name not in there and name in may_lack):
             continue

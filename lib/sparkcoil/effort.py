@@ -22,6 +22,12 @@ STAGES = {
 }
 
 
+# A commit is made within so long of what it notes of itself.
+AFTER_SECONDS = 600.0
+# A chart is no wider than so many points can be told apart.
+POINTS = 480
+
+
 @dataclass(frozen=True)
 class Totals:
     """What the parts of a run come to: rows, what the windows noted, seconds by stage, and how long all of it took."""
@@ -48,7 +54,7 @@ def totals_of(parts: Sequence[Part]) -> Totals:
     waiting = [part.figures["rows"] for part in parts if part.figures and part.version is None]
     left = sum(each[name] for each in waiting for name in ("ok", "failed", "refused"))
     began = run.get("began", parts[0].at)
-    elapsed = parts[-1].at - began if known or len(parts) > 1 else None
+    elapsed = took(parts[-1].at - began, last["seconds"]["total"]) if known else parts[-1].at - began if len(parts) > 1 else None
     seconds = {name: value for name, value in last.get("seconds", {}).items() if name != "total"}
     if seconds and elapsed is not None:  # a commit cannot tell how long it takes itself
         name = "publish" if parts[-1].version is not None else "other"
@@ -56,6 +62,21 @@ def totals_of(parts: Sequence[Part]) -> Totals:
     windows = figures.summed([each["windows"] for each in known if each["windows"]])
     noted = {**windows, "preflight": last.get("preflight", {})}
     return Totals(run, rows, left, noted, seconds, elapsed, last.get("due"), bool(last.get("last")))
+
+
+def took(between: float, told: float) -> float:
+    """Return how long a run took: to its last commit, unless the clock of the storage or a copy of the table says what cannot be."""
+    return between if told <= between <= told + AFTER_SECONDS else told
+
+
+def thinned(times: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return a line of no more than so many points: of neighbours their mean, by how long each lasts."""
+    every = -(-len(values) // POINTS)
+    ends = [*times[1:], times[-1]]
+    groups = [range(start, min(start + every, len(values))) for start in range(0, len(values), every)]
+    lasted = [max(1e-9, ends[each[-1]] - times[each[0]]) for each in groups]
+    means = [sum(values[i] * (ends[i] - times[i]) for i in each) / long for each, long in zip(groups, lasted, strict=True)]
+    return [times[each[0]] for each in groups], means if every > 1 else [*values]
 
 
 def throughput(parts: Sequence[Part]) -> Chart | None:
@@ -68,6 +89,7 @@ def throughput(parts: Sequence[Part]) -> Chart | None:
         values += [*line["rows"], 0.0]  # nothing is scored from a chunk's last window to the next one's first
     if not times:
         return None
+    times, values = thinned(times, values)
     per, unit = (60, "minutes") if times[-1] > 600 else (1, "seconds")
     note = f"Of all executors together. {len(parts)} {'commit' if len(parts) == 1 else 'commits'}; between two of them nothing is scored."
     return Chart("throughput", note, "line", {"rows per second": values}, at=[each / per for each in times], axis=f"{unit} since the start")

@@ -11,6 +11,9 @@ from typing import NoReturn
 
 from sparkcoil.errors import BudgetExceeded, SparkcoilError
 
+# What shells make of a program that Ctrl-C has ended.
+INTERRUPTED = 130
+
 
 def finish(verb: Callable[[], str | None], *, status_file: Path | None = None) -> NoReturn:
     """Do the verb, print its JSON line on stdout, unless it has, and what went wrong on stderr, and exit with the code of errors.py.
@@ -37,10 +40,12 @@ def finish(verb: Callable[[], str | None], *, status_file: Path | None = None) -
         line = json.dumps({"exit_code": code, "error": raised, "message": "see stderr"})
         condition = getattr(error, "getCondition", str)()
         print("".join(traceback.format_tb(error.__traceback__)), raised, condition or "", file=sys.stderr)
+    except KeyboardInterrupt:
+        code, raised, line = INTERRUPTED, "KeyboardInterrupt", None
+    if line is not None:
+        print(line, flush=True)
     if status_file:
         from sparkcoil import display
 
         display.end(status_file, code, raised)
-    if line is not None:
-        print(line, flush=True)
     raise SystemExit(code)

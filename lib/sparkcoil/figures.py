@@ -123,7 +123,7 @@ def timeline(windows: Sequence[Mapping[str, Any]], *, began: float) -> dict[str,
 
 def slowest(windows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the windows that took longest for each unit of theirs, the slowest first."""
-    return sorted((each for each in windows if each["units"]), key=lambda each: -busy(each) / each["units"])[:SLOWEST]
+    return sorted((each for each in windows if each["units"]), key=lambda each: -busy(each) / max(each["units"], 1e-3))[:SLOWEST]
 
 
 def busy(window: Mapping[str, Any]) -> float:

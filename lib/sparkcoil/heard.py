@@ -5,6 +5,7 @@ Knows nothing of Spark, MLflow or torch.
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,14 +14,23 @@ if TYPE_CHECKING:
 # Past this, what else is heard is not kept, and decoded again.
 MOST_BYTES = 2**28
 
-_heard: "dict[Hashable, Recording] | None" = None
+
+@dataclass
+class Heard:
+    """What was decoded, by what was asked for, and how many bytes of samples that is."""
+
+    recordings: "dict[Hashable, Recording]" = field(default_factory=dict)
+    size: int = 0
+
+
+_heard: Heard | None = None
 
 
 @contextmanager
 def remembered() -> Iterator[None]:
     """Within the block, in every thread, what is asked for twice alike is decoded once."""
     global _heard
-    _heard = {}
+    _heard = Heard()
     try:
         yield
     finally:
@@ -32,9 +42,10 @@ def once(asked: Hashable, decode: "Callable[[], Recording]") -> "Recording":
     known = _heard
     if known is None:
         return decode()
-    if asked not in known:
-        found = decode()
-        if sum(each.samples.nbytes for each in [*known.values()]) + found.samples.nbytes > MOST_BYTES:
-            return found
-        known[asked] = found
-    return known[asked]
+    if asked in known.recordings:
+        return known.recordings[asked]
+    found = decode()
+    if known.size + found.samples.nbytes <= MOST_BYTES:
+        known.recordings[asked] = found
+        known.size += found.samples.nbytes
+    return found

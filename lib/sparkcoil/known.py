@@ -43,12 +43,14 @@ class KnownAnswers:
 def read_lines(file: Path) -> list[Mapping[str, Any]]:
     """Return the questions of a file of JSON lines; raises ConfigError with each line that is no object."""
     try:
-        written = file.read_text(encoding="utf-8").splitlines()
+        written = file.read_text(encoding="utf-8-sig").split("\n")  # splitlines would cut at characters that texts may have
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError("log_model", [f"known_answers: {file} cannot be read ({first_line(error)})"]) from None
     found: list[Mapping[str, Any]] = []
     problems = []
     for number, line in enumerate(written, 1):
+        if not line.strip():
+            continue
         try:
             content = json.loads(line)
         except (ValueError, RecursionError):

@@ -24,6 +24,8 @@ from sparkcoil.status import Status, Tasks
 
 T = TypeVar("T")
 EVERY_SECONDS = 2.0
+# So long a run that is over waits until that is shown.
+PATIENCE_SECONDS = 5.0
 DESCRIPTION = "spark.job.description"
 WHAT_FOR = {"prepare": "read tables", "plan": "find what is due", "preflight": "try the model", "answers": "write the file of answers"}
 
@@ -52,7 +54,8 @@ class Monitor:
         self.base = self.done = self.stages = 0
         self.samples: list[tuple[float, int]] = []
         self.listener: Listener | None = None
-        self.over, self.busy, self.troubled = threading.Event(), threading.RLock(), False
+        self.over, self.wake, self.busy, self.troubled = threading.Event(), threading.Event(), threading.RLock(), False
+        self.how: Mapping[str, Any] = {}
         self.thread = threading.Thread(target=self.watch, name="sparkcoil-monitor", daemon=True)
 
     def start(self) -> None:
@@ -79,7 +82,7 @@ class Monitor:
             self.stage_name, self.base, self.stages = name, self.progress.scored, self.stages + 1
             heard = {datagrams.PROPERTY: self.listener.expect()} if self.listener and name == "score" else {}
         with properties(self.context, {DESCRIPTION: self.describe(name), **heard}, tag=self.tag):
-            self.look()
+            self.wake.set()
             yield
 
     @property
@@ -95,21 +98,26 @@ class Monitor:
         return f"{self.name}: chunk {chunk.number + 1}: {stage} about {chunk.rows:,} rows"
 
     def watch(self) -> None:
-        """Show the run again and again until it is over."""
-        while not self.over.wait(EVERY_SECONDS):
-            stage = self.stages
-            tasks = self.guarded(lambda: tasks_of(self.context, self.tag))
-            with self.busy:
-                self.look(tasks if stage == self.stages else None)  # what was seen of one chunk does not count for the next
+        """Show the run again and again until it is over, and then how it ended; nobody else waits for whoever is shown it."""
+        while not self.over.is_set():
+            self.look()
+            self.wake.wait(EVERY_SECONDS)
+            self.wake.clear()
+        self.show(self.guarded(lambda: replace(self.seen(None), eta_seconds=None, **self.how)))
 
-    def look(self, tasks: Tasks | None = None, **how: Any) -> None:
-        """Let everyone who looks have the status; whoever comes too late does not see a run again that is over."""
-        with self.busy:
-            if self.shown and (how or not self.over.is_set()):
-                seen = self.guarded(lambda: replace(self.seen(tasks), **how))
-                for each in self.shown:
-                    if seen is not None:
-                        self.guarded(partial(each, seen))
+    def look(self) -> None:
+        """Let everyone who looks have the status as it is now."""
+        stage = self.stages
+        tasks = self.guarded(lambda: tasks_of(self.context, self.tag))
+        with self.busy:  # what was seen of one chunk does not count for the next
+            seen = None if self.over.is_set() else self.guarded(lambda: self.seen(tasks if stage == self.stages else None))
+        self.show(seen)
+
+    def show(self, seen: Status | None) -> None:
+        """Let everyone who looks have a status."""
+        if seen is not None:
+            for each in self.shown:
+                self.guarded(partial(each, seen))
 
     def seen(self, tasks: Tasks | None) -> Status:
         """Return how far the run is, as far as it, Spark, and the tasks themselves say."""
@@ -131,13 +139,15 @@ class Monitor:
         )
 
     def end(self, how: Mapping[str, Any]) -> None:
-        """Show how the run ended, and end the thread, which is not waited for."""
+        """Let the thread show how the run ended; it is waited for, but not for long."""
         with self.busy:
-            self.over.set()
             if self.listener:
                 self.listener.close()
-            self.stage_name, self.done = None, self.progress.scored
-            self.look(eta_seconds=None, **how)
+            self.stage_name, self.done, self.how = None, self.progress.scored, how
+            self.over.set()
+        self.wake.set()
+        if self.thread.is_alive():
+            self.thread.join(PATIENCE_SECONDS)
 
     def guarded(self, part: Callable[[], T]) -> T | None:
         """Return what a part of the monitor gives, None where it fails: the first time that is logged."""

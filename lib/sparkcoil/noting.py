@@ -1,6 +1,7 @@
 """What a commit says of its run: the receipt by which a rerun knows that nothing is due, and the figures of the run's report."""
 
 import json
+import logging
 import os
 import platform
 from collections.abc import Mapping
@@ -16,13 +17,19 @@ from sparkcoil.pinned import Run
 from sparkcoil.receipt import Receipt
 from sparkcoil.report import Clock, Progress
 
+log = logging.getLogger(__name__)
 PACKAGES = ("sparkcoil", "pyspark", "delta-spark", "mlflow", "transformers", "torch")
 
 
 def note(spark: SparkSession, run: Run, receipt: Receipt, progress: Progress, clock: Clock, *, is_last: bool, gone: int = 0) -> str:
     """Return the text of a commit's `userMetadata`; a reader of the receipt alone finds it where it always was."""
-    noted = figures.of(progress, clock.read(), began=clock.began, is_last=is_last, gone=gone)
-    text = json.dumps({"sparkcoil": asdict(receipt), "figures": {**noted, "run": described(spark, run, clock)}}, ensure_ascii=False)
+    try:
+        told = figures.of(progress, clock.read(), began=clock.began, is_last=is_last, gone=gone)
+        noted = {"figures": {**told, "run": described(spark, run, clock)}}
+    except Exception as error:  # rows that are scored are worth more than what is said of them
+        log.warning("a commit has no figures: %s", type(error).__name__)
+        noted = {}
+    text = json.dumps({"sparkcoil": asdict(receipt), **noted})
     return text.replace("${", "\\u0024{")  # Spark would put a setting's value in its place
 
 

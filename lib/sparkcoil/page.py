@@ -25,6 +25,9 @@ from sparkcoil.spread import PREVIOUS, THIS
 
 # Commits of others among which those of a run that has just ended, and the last one of the run before, are looked for.
 AMONG = 64
+# A run is held against the one before where that had no more rows, or no more than so many times its own: to count the rows of the
+# great first run again for each small one after it would cost more than these do.
+FEW_ROWS, TIMES = 100_000, 20
 # An input with which a row brings its own labels: these are a row's content.
 OWN_LABELS = "candidate_labels"
 
@@ -51,9 +54,12 @@ def make_report(spark: SparkSession, config: RunConfig, run_id: str | None = Non
     target = Target(named.table, named.path, tuple(config.source.keys), (), StructType(), config.task or "")
     if not sink.exists(spark, target):
         raise TargetError(f"target: {target.name}: expected a prediction table, found none")
-    found = past.parts(sink.opened(spark, target))
+    table = sink.opened(spark, target)
+    found = past.index(table)
     mine = past.of_run(found, run_id, target=target.name)
-    return rendered(told(spark, config, target, mine, past.before(found, mine[0])))
+    before = past.before(found, mine[0])
+    parts = {part.version: part for part in past.parts(table, only=[*mine, *([before] if before else [])])}
+    return rendered(told(spark, config, target, [parts[each.version] for each in mine], parts[before.version] if before else None))
 
 
 def of_ended(spark: SparkSession, run: Run, progress: Progress, clock: Clock) -> Material:
@@ -61,6 +67,8 @@ def of_ended(spark: SparkSession, run: Run, progress: Progress, clock: Clock) ->
     found = past.parts(sink.opened(spark, run.target), AMONG + progress.commits)
     mine = [part for part in found if part.run_id == run.id]
     before = past.before(found, mine[0] if mine else None)
+    if before is not None and (past.due(before) or 0) > max(FEW_ROWS, TIMES * progress.total):
+        before = None
     if progress.waiting:
         noted = figures.of(progress, clock.read(), began=clock.began, is_last=False)
         mine.append(Part(run.id, None, time(), None, {**noted, "run": noting.described(spark, run, clock)}))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from delta.tables import DeltaTable
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from sparkcoil import tables
@@ -14,13 +14,31 @@ from sparkcoil.errors import TargetError
 from sparkcoil.figures import Part
 
 
-def parts(table: DeltaTable, limit: int | None = None) -> list[Part]:
-    """Return the commits that runs have made, the oldest first, of so many newest ones where there is a limit."""
-    history = table.history() if limit is None else table.history(limit)
-    noted = history.where(F.col("userMetadata").contains('"sparkcoil"'))
-    at = F.unix_millis("timestamp").alias("at")
-    found = noted.select("version", at, "operation", "userMetadata", "operationMetrics").orderBy("version").collect()
+def parts(table: DeltaTable, limit: int | None = None, *, only: Sequence[Part] | None = None) -> list[Part]:
+    """Return the commits that runs have made, the oldest first, of so many newest ones where there is a limit, or some alone."""
+    chosen = noted(table, limit)
+    if only is not None:
+        chosen = chosen.where(F.col("version").isin([part.version for part in only]))
+    found = chosen.select("version", "at", "operation", "userMetadata", "operationMetrics").orderBy("version").collect()
     return [part for part in map(part_of, found) if part is not None]
+
+
+def index(table: DeltaTable) -> list[Part]:
+    """Return which run has made which commit, the oldest first, without what they note: a long history has gigabytes of that."""
+    run_id = F.get_json_object("userMetadata", "$.sparkcoil.run_id").alias("run_id")
+    found = noted(table).select("version", "at", run_id).where("run_id IS NOT NULL").orderBy("version").collect()
+    return [Part(each["run_id"], int(each["version"]), each["at"] / 1_000, None, None) for each in found]
+
+
+def noted(table: DeltaTable, limit: int | None = None) -> DataFrame:
+    """Return the commits with a note of ours, with the milliseconds since 1970 when they were made."""
+    history = table.history() if limit is None else table.history(limit)
+    return history.where(F.col("userMetadata").contains('"sparkcoil"')).withColumn("at", F.unix_millis("timestamp"))
+
+
+def due(part: Part) -> int | None:
+    """Return how many rows were due in the run of a commit, else how many the commit has."""
+    return part.figures["due"] if part.figures else part.rows
 
 
 def part_of(commit: Row) -> Part | None:

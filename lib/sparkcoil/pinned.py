@@ -104,7 +104,14 @@ def challenging(config: RunConfig, champion: Selection) -> Selection | None:
     if asked.uri is None:
         return None
     changes = {"uri": asked.uri, **({} if asked.options is None else {"options": asked.options})}
-    found = select(config.model.model_copy(update=changes), name="challenger", task=champion.task.name, columns=config.source.columns)
+    try:
+        found = select(config.model.model_copy(update=changes), name=config.name, task=champion.task.name, columns=config.source.columns)
+    except ConfigError as error:
+        raise ConfigError(error.where, [each.replace("model.options", "challenger.options", 1) for each in error.problems]) from None
+    given = {each.name for each in champion.task.inputs}
+    lacking = [each.label for each in found.task.inputs if each.as_text and each.name not in given]
+    if lacking:
+        raise ConfigError(config.name, [f"challenger: its prompt reads {', '.join(lacking)}, which the first model's does not"])
     if found.task.prediction != champion.task.prediction:
         raise ModelError(f"challenger.uri: {asked.uri}: expected predictions {champion.task.prediction}, found {found.task.prediction}")
     return found

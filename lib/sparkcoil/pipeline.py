@@ -31,6 +31,7 @@ from sparkcoil.monitor import Monitor
 from sparkcoil.pinned import Run
 from sparkcoil.report import Clock, Progress, RunReport
 from sparkcoil.rows import Retry
+from sparkcoil.session import check_classic
 from sparkcoil.tables import Commit
 
 
@@ -52,6 +53,7 @@ def run(
     Raises ConfigError, RefusedError or TargetBusy before anything is scored, and BudgetExceeded, which carries the report,
     before anything is published that would break the error budget.
     """
+    check_classic(spark)
     name = config.name if isinstance(config, RunConfig) else "run()"
     with monitor.followed(spark, name, progress=progress, status_file=status_file) as seen:
         return seen.finished(scored(spark, config, seen, retry_failed=retry_failed, among=among))
@@ -78,7 +80,7 @@ def scored(spark: SparkSession, config: RunConfig, seen: Monitor, *, retry_faile
         if not progress.exceeded:
             held.check()
             staging.clear(spark, this.location)
-        finished = finish(spark, this, todo, progress, clock)
+    finished = finish(spark, this, todo, progress, clock)
     if progress.exceeded:
         raise BudgetExceeded(progress.exceeded, finished)
     return finished

@@ -72,7 +72,7 @@ def native(device: str) -> str | None:
 def agrees(exact: Any, short: Any) -> bool:
     """Tell whether two predictions are the same within the tolerance; the order of near ties may differ."""
     if isinstance(exact, Mapping):
-        return isinstance(short, Mapping) and all(agrees(exact[name], short[name]) for name in exact)
+        return isinstance(short, Mapping) and all(name in short and agrees(exact[name], short[name]) for name in exact)
     if isinstance(exact, np.ndarray):
         return np.shape(short) == exact.shape and bool(np.allclose(exact, short, rtol=0, atol=TOLERANCE))
     if isinstance(exact, float | np.floating) or isinstance(short, float | np.floating):

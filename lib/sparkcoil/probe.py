@@ -47,7 +47,8 @@ def ask(folder: Path, spec: Spec) -> Mapping[str, Any]:
     """Return what it cost to ask the model what it was logged with, under the options of then; raises unless it answers the same."""
     asked = known.read(folder, spec.model or str(folder))
     task, _ = tasks.fitted(spec.task, asked.options)
-    records, cost = Scorer(replace(spec, options=asked.options)).score(asked.rows(task))
+    # Without the name that a run gives the model: it was not known when the answers were made, and is in some of them.
+    records, cost = Scorer(replace(spec, options=asked.options, model=None)).score(asked.rows(task))
     if asked.options != spec.options:
         forget()  # the run's own options load the model again, and two of it may not fit
     known.refuse_others(asked, records)

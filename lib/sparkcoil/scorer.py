@@ -97,10 +97,11 @@ class Scorer:
         start = time.perf_counter()
         asked = [row for row, is_chosen in zip(rows, chosen, strict=True) if is_chosen]
         skipped = Record(None, RowError("model", "skipped", "Spark has tried the task again, and the challenger was not asked"))
-        records = [skipped] * len(asked) if is_retry() or not asked else self._here(asked, lambda _: None)[0]
+        nothing: tuple[list[Record], dict[str, Any]] = ([skipped] * len(asked), {})
+        records, cost = nothing if is_retry() or not asked else self._here(asked, lambda _: None)
         said = iter(self.said(records))
         unsaid = wire.unsaid(wire.empty_prediction(self.task.wire))
-        return [next(said) if is_chosen else unsaid for is_chosen in chosen], time.perf_counter() - start
+        return [next(said) if is_chosen else unsaid for is_chosen in chosen], time.perf_counter() - start - cost.get("load_seconds", 0.0)
 
     def said(self, records: Sequence[Record]) -> list[dict[str, Any]]:
         """Return records as MLflow can convert them."""
@@ -139,6 +140,8 @@ class Scorer:
         if self.supervisor is None:
             # A model that an earlier task has left in this process would take the memory of the child's.
             self.scoring = None
+            if self.challenger is not None:
+                self.challenger.scoring = None
             forget()
             self.supervisor = supervision.supervisor(self.spec)
         return self.supervisor.score(rows)

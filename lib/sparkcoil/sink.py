@@ -146,6 +146,8 @@ def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction
         with carrying(spark, transaction, note):
             # Each column by its name: "all" would ask the rows for those that Delta fills by itself.
             values: dict[str, str | Column] = {quote(name): F.col(f"s.{quote(name)}") for name in target.schema.names}
+            if ledger.CHALLENGER in set(opened(spark, target).toDF().columns) - set(target.schema.names):
+                values[ledger.CHALLENGER] = F.lit(None)  # what was said of the row beside another prediction
             merging(spark, target, rows).whenMatchedUpdate(set=values).whenNotMatchedInsert(values=values).execute()
         return
     append(rows, target, {"txnAppId": transaction, "txnVersion": "1", "userMetadata": note})

@@ -2,10 +2,12 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import SparkSession
 
@@ -13,6 +15,7 @@ from sparkcoil import functions
 from sparkcoil.errors import ConfigError, SparkcoilError, first_line
 from sparkcoil.notebook import register
 
+REFUSED = re.compile(re.escape(functions.refusal("NAME")).replace("NAME", r"(\w+") + r"\w+/\w+)")
 # Texts, quoted names and comments, within which a semicolon ends nothing; then the semicolon; then all else.
 TOKENS = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^'"`;/-]+|.""", re.DOTALL)
 
@@ -36,7 +39,9 @@ def split(text: str) -> Iterator[str]:
             if statement.strip():
                 yield statement.strip()
             statement = ""
-        elif not token.startswith(("--", "/*")) or token.startswith("/*+"):
+        elif token.startswith(("--", "/*")) and not token.startswith("/*+"):
+            statement += " "
+        else:
             statement += token
 
 
@@ -44,6 +49,7 @@ def models(given: Sequence[str]) -> dict[str, str]:
     """Return models' URIs by the names of their functions, of texts such as `topic=models:/topic@champion`; raises ConfigError."""
     pairs = [each.partition("=") for each in given]
     problems = [f"--function: expected name=uri, found {name!r}" for name, _, uri in pairs if not (name.isidentifier() and uri)]
+    problems += [f"--function: {name} is given more than once" for name, count in Counter(name for name, *_ in pairs).items() if count > 1]
     if problems:
         raise ConfigError("sql", problems)
     return {name: uri for name, _, uri in pairs}
@@ -64,8 +70,21 @@ def do(
                 shown(json.dumps(row.asDict(recursive=True), default=str))
         except AnalysisException as error:
             raise ConfigError("sql", [f"statement {number}: {first_line(error)}"]) from None
-        except PySparkException as error:
-            told = str((error.getMessageParameters() or {}).get("errorMessage", ""))
-            if not told.startswith(tuple(functions.refusal(name) for name in uris)):
+        except (PySparkException, Py4JJavaError) as error:
+            told = refused(error)
+            if told is None:
                 raise
-            raise SparkcoilError(f"statement {number}: {told.removeprefix('sparkcoil: ')}") from None
+            raise SparkcoilError(f"statement {number}: {told}") from None
+
+
+def refused(error: Exception) -> str | None:
+    """Return which function has refused a row, and with which code, of what Spark raises; None where none has.
+
+    Of writers' errors that stands in one of their causes.
+    """
+    cause = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    while cause is not None:
+        if found := REFUSED.search(str(cause.getMessage())):
+            return found[1]
+        cause = cause.getCause()
+    return None

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamReader
 
-from sparkcoil import pinned, sink
+from sparkcoil import display, pinned, sink
 from sparkcoil.config import RunConfig
 from sparkcoil.display import Show
 from sparkcoil.errors import SourceError
@@ -36,7 +36,7 @@ def run_stream(
 ) -> RunReport:
     """Score what is due of a source for as long as its stream goes on, and return the last report; each one is `reported`.
 
-    `progress` and `status_file` are those of `run`, for each run of the stream.
+    `progress` and `status_file` are those of `run`, for each run of the stream; the file says how the stream ended, not each run.
     With `mode: available_now` that is until all that the source has now is scored. Raises what `run` raises.
     """
     reports: list[RunReport] = []
@@ -46,14 +46,20 @@ def run_stream(
         reports.append(report)
         reported(report)
 
-    scoring = partial(run, progress=progress, status_file=status_file)
+    shown = [*display.progress_shows(progress), *([display.one_of_many(display.file(Path(status_file)))] if status_file else [])]
+    scoring = partial(run, progress=display.together(shown) if shown else "none")
     query = start(spark, config, scoring, noted, failures.append)
     try:
         query.awaitTermination()
     except Exception as error:
-        raise (failures[-1] if failures else error) from None
+        ended = failures[-1] if failures else error
+        if status_file:
+            display.end(Path(status_file), getattr(ended, "exit_code", 1), type(ended).__name__)
+        raise ended from None
     if not reports:
         noted(scoring(spark, config))
+    if status_file:
+        display.end(Path(status_file), 0, None)
     return reports[-1]
 
 
@@ -65,8 +71,9 @@ def start(
     if this.source.detail is None:
         raise SourceError(f"source: {this.source.name}: mode: {config.mode} asks for a Delta table")
     sink.create(spark, this.target)
-    # An alias is resolved once, for as long as the stream goes on.
-    fixed = config.model_copy(update={"model": config.model.model_copy(update={"uri": this.selection.logged.uri})})
+    # Aliases are resolved once, for as long as the stream goes on.
+    uris = {"model": this.selection.logged.uri, **({"challenger": this.challenger.logged.uri} if this.challenger else {})}
+    fixed = config.model_copy(update={name: getattr(config, name).model_copy(update={"uri": uri}) for name, uri in uris.items()})
 
     def scored(changed: DataFrame, number: int) -> None:
         try:

@@ -35,7 +35,8 @@ def log_run(spark: SparkSession, report: RunReport, this: Run, progress: Progres
             mlflow.log_metrics(dict(metrics(report)))
             mlflow.log_dict(vars(report), "report.json")
             log_inputs(report, config, model)
-            log_page(spark, this, progress, clock)
+            if config.mode == "batch":  # a stream's batches are small and many; jobs/report.py makes the page of any of them
+                log_page(spark, this, progress, clock)
     except Exception as error:
         log.warning("the run was not logged to MLflow: %s", error)
 

@@ -107,7 +107,7 @@ def within(gates: GatesConfig, gate: str, counts: Counts) -> Verdict:
     found, key = counts.faults.get(gate, 0), "max_language_mismatch_share" if gate == "language" else gate
     fault = FAULTS[gate] + (f" than {gates.language}" if gate == "language" else "")
     said = f"gates.{key}: {allowed:g} allowed, {found:,} of {total:,} {what} {fault}{shared(found, total)}"
-    return Verdict(key, allowed, found / total if total else None, found <= allowed * total, said)
+    return Verdict(key, allowed, found / total if total else None, not total or found / total <= allowed, said)
 
 
 def most_frequent(allowed: float, counts: Counts, *, named: bool) -> Verdict:
@@ -118,7 +118,7 @@ def most_frequent(allowed: float, counts: Counts, *, named: bool) -> Verdict:
     said = f"gates.max_label_share: {allowed:g} allowed, {who} has {found:,} of {total:,} ok rows{shared(found, total)}"
     if total < LEAST_LABELLED:
         return Verdict("max_label_share", allowed, None, True, f"{said}; not judged below {LEAST_LABELLED} rows")
-    return Verdict("max_label_share", allowed, found / total, found <= allowed * total, said)
+    return Verdict("max_label_share", allowed, found / total, found / total <= allowed, said)
 
 
 def drifted(allowed: float, counts: Counts, before: Before | None) -> Verdict:
