@@ -7,6 +7,7 @@ import pytest
 
 from sparkcoil import estimate
 from sparkcoil.estimate import Plan, Probe, Sizes
+from sparkcoil.pacing import Pace
 
 
 def window(**seconds: float) -> dict[str, Any]:
@@ -59,9 +60,12 @@ def test_lengths_are_in_the_unit_of_the_model() -> None:
     assert estimate.lengths(probe(), Sizes(10, 400, {"median": 40, "longest": 80})) == {"median": 10, "longest": 20}
 
 
-@pytest.mark.parametrize(("seconds", "rows", "chunk_rows", "expected"), [(10, 50, None, 1), (3_000, 50, None, 11), (10, 50, 20, 3)])
-def test_commits_are_counted_as_chunks_are_cut(seconds: float, rows: int, chunk_rows: int | None, expected: int) -> None:
-    assert estimate.chunks(seconds, rows, chunk_rows=chunk_rows, chunk_seconds=300) == expected
+@pytest.mark.parametrize(
+    ("seconds", "rows", "chunk_rows", "expected"),
+    [(10.0, 900, None, 1), (10.0, 8_000, None, 2), (3_000.0, 400_000, None, 11), (10.0, 900, 400, 3), (0.0, 0, None, 0)],
+)
+def test_chunks_are_cut_as_a_run_cuts_them(seconds: float, rows: int, chunk_rows: int | None, expected: int) -> None:
+    assert estimate.chunks(Pace(rows, 2, chunk_rows), seconds, overhead=2.0) == expected
 
 
 def test_a_plan_says_what_is_due_and_why_and_what_it_takes() -> None:

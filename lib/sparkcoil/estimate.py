@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparkcoil import report, shown
+from sparkcoil.pacing import Pace
 
-# A commit with what belongs to it, in seconds: staging a chunk, counting it and publishing it.
+# A commit with what belongs to it, in seconds, on a machine with nothing else to do.
 COMMIT_SECONDS = 2.0
 # Seconds of a worker that are no work of its own: others run beside them, or they come once.
 ASIDE = ("load", "wait")
@@ -15,13 +16,17 @@ ASIDE = ("load", "wait")
 
 @dataclass(frozen=True)
 class Probe:
-    """Rows that were scored for the plan: how many, their bytes, what their windows noted, how many were cut, and how many failed."""
+    """Rows that were scored for the plan: how many, their bytes, what their windows noted, how many were cut, and how many failed.
+
+    `overhead` are the seconds that scoring them took beyond the workers' work: what Spark costs for each chunk, however small.
+    """
 
     rows: int
     bytes: int
     windows: Sequence[Mapping[str, Any]]
     truncated: int
     failed: int
+    overhead: float = 0.0
 
     @property
     def busy_seconds(self) -> float:
@@ -60,11 +65,13 @@ def lengths(probe: Probe, sizes: Sizes) -> dict[str, int]:
     return {name: round(size * per_byte) for name, size in sizes.percentiles.items()}
 
 
-def chunks(seconds: float, rows: int, *, chunk_rows: int | None, chunk_seconds: float) -> int:
-    """Return how many commits a run makes that scores for so long, the first of which shows how fast it is."""
-    if chunk_rows:
-        return -(-rows // chunk_rows)
-    return 1 + round(seconds / chunk_seconds)
+def chunks(pace: Pace, seconds: float, overhead: float) -> int:
+    """Return how many chunks a run makes whose rows are scored in so many seconds, with the overhead of each beside that."""
+    count, chunk = 0, pace.first() if pace.total else None
+    while chunk is not None:
+        count += 1
+        chunk = pace.after(chunk, overhead + seconds * chunk.rows / pace.total)
+    return count
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +15,7 @@ from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import RefusedError
 from sparkcoil.estimate import COMMIT_SECONDS, Plan, Probe, Sizes
-from sparkcoil.pacing import Chunk
+from sparkcoil.pacing import Chunk, Pace
 from sparkcoil.pinned import Run, prepared
 from sparkcoil.pipeline import find_due
 from sparkcoil.report import Clock
@@ -123,7 +124,9 @@ def probed(asked: DataFrame, this: Run, function: udf.ScoringFunction, sizes: Si
     scored(asked, this, function, count, sizes, slots)
     seconds = perf_counter() - started
     more = min(MOST_ROWS * slots, int(count * max(1.0, PROBE_SECONDS / max(seconds, 0.1))))
-    return scored(asked, this, function, more, sizes, slots)
+    started = perf_counter()
+    tried = scored(asked, this, function, more, sizes, slots)
+    return replace(tried, overhead=max(0.0, perf_counter() - started - tried.busy_seconds / slots))
 
 
 def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: int, sizes: Sizes, slots: int) -> Probe:
@@ -153,8 +156,9 @@ def described(this: Run, todo: Due, why: Mapping[str, int], sizes: Sizes, tried:
     scoring = estimate.scoring_seconds(tried, sizes, slots) if tried.rows else 0.0
     batching = config.batching
     due = todo.counts["due"]
-    cut = estimate.chunks(scoring, due, chunk_rows=batching.chunk_rows, chunk_seconds=batching.chunk_seconds) if due else 0
-    seconds = {**clock.seconds, "score": scoring, "publish": COMMIT_SECONDS * cut}
+    cut = estimate.chunks(Pace(due, slots, batching.chunk_rows, batching.chunk_seconds), scoring, tried.overhead)
+    each = {"score": tried.overhead, "publish": max(COMMIT_SECONDS, tried.overhead)}
+    seconds = {**clock.seconds, "score": scoring + each["score"] * cut, "publish": each["publish"] * cut}
     seconds["total"] = sum(seconds.values())
     per_hour = config.cost.per_hour
     return Plan(
@@ -169,7 +173,12 @@ def described(this: Run, todo: Due, why: Mapping[str, int], sizes: Sizes, tried:
         slots=slots,
         tasks=tasks,
         chunks=cut,
-        probe={"rows": tried.rows, "seconds": round(tried.busy_seconds, 3), "units": round(tried.units, 1)},
+        probe={
+            "rows": tried.rows,
+            "seconds": round(tried.busy_seconds, 3),
+            "units": round(tried.units, 1),
+            "overhead": round(tried.overhead, 3),
+        },
         seconds={name: round(value, 3) for name, value in seconds.items()},
         cost=None if per_hour is None else per_hour * seconds["total"] / 3_600,
     )
