@@ -12,6 +12,12 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+# Files that take minutes come first, longest first: none of the processes should be left alone with one at the end.
+LONG = (
+    *("test_tutorials", "test_ways", "test_notebooks", "test_getting_started", "test_task_contract", "test_clusters", "test_cluster"),
+    *("test_cli", "test_crashes", "test_chaos", "test_readme", "test_moving", "test_monitor", "test_page"),
+)
+
 FETCH_JARS = """
 from sparkcoil import session
 if "spark.jars" not in session.delta_jars(session.delta_folder()):
@@ -25,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # A process of pytest-xdist has no main file, by which pyspark.sql.connect tells that doctests are running, and ends it.
     main = sys.modules["__main__"]
     main.__file__ = getattr(main, "__file__", pytest.__file__)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long in front of the others, which stay in their order."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")
