@@ -228,7 +228,7 @@ def test_the_run_is_an_mlflow_run_with_its_source_and_model(spark: SparkSession,
     found = mlflow.get_run(listed.info.run_id)  # a search leaves the models out
     assert found.data.metrics["rows.ok"] == 43
     assert found.data.params["model.uri"] == "models:/docstring_topic/1"
-    assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["read_only"]
+    assert {each.dataset.name for each in found.inputs.dataset_inputs} == {"read_only", scored}
     assert len(found.inputs.model_inputs) == 1
 
 
