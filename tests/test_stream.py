@@ -76,7 +76,7 @@ def test_a_stream_that_goes_on_scores_what_comes(spark: SparkSession, text_model
     make_table(spark, "streamed_on", TEXTS)
     reports: list[RunReport] = []
     config = text_run(text_model, "streamed_on", "streamed_on_scored", mode="stream", stream={"every": 0.1})
-    query = stream.start(spark, config, reports.append, lambda error: None)
+    query = stream.start(spark, config, run, reports.append, lambda error: None)
     try:
         query.processAllAvailable()
         spark.sql("INSERT INTO streamed_on VALUES (100, 'a new text')")
