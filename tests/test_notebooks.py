@@ -48,10 +48,10 @@ def stored(name: str) -> NotebookNode:
 
 
 def kinds(notebook: NotebookNode) -> list[list[str]]:
-    """Return which kinds of output each cell of code has, but for what was said on stderr."""
+    """Return which kinds of output each cell of code has, but for what was said on stderr; a run shows a bar beside its report."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     outputs = [[each for each in cell.outputs if each.get("name") != "stderr"] for cell in cells]
-    return [sorted(kind for each in of_cell for kind in each.get("data", {each.output_type: None})) for of_cell in outputs]
+    return [sorted({kind for each in of_cell for kind in each.get("data", {each.output_type: None})}) for of_cell in outputs]
 
 
 @pytest.mark.parametrize("name", NAMES)
