@@ -1,15 +1,19 @@
 """The verbs of the jobs and of the console command: parse, call, print, exit code. Spark starts only for a good run file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparkcoil.ending import finish
 from sparkcoil.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 Conf = Annotated[Path, typer.Argument(metavar="CONF", help="the run file, such as conf/docstrings-topic.yaml")]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY.PATH=VALUE", help="a value in place of the run file's; may be repeated")]
@@ -41,17 +45,13 @@ def score(
         if config.mode != "batch" and (retry_failed or retry_code):
             raise ConfigError(str(conf), [f"mode: {config.mode}: --retry-failed and --retry-code are for mode: batch"])
         from sparkcoil.pipeline import run
-        from sparkcoil.session import start_session
         from sparkcoil.stream import run_stream
 
-        spark = start_session(config.spark, name=config.name)
-        try:
+        with session(config.spark, name=config.name) as spark:
             if config.mode != "batch":
                 run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True), **shown)
                 return None
             return run(spark, config, retry_failed=retry_failed or retry_code or False, **shown).to_json()
-        finally:
-            spark.stop()
 
     finish(scored, status_file=status_file)
 
@@ -73,10 +73,8 @@ def plan(
         config = load_config(conf, set_)
         from sparkcoil import forecast, pinned
         from sparkcoil.report import Clock
-        from sparkcoil.session import start_session
 
-        spark = start_session(config.spark, name=f"plan of {config.name}")
-        try:
+        with session(config.spark, name=f"plan of {config.name}") as spark:
             clock = Clock()
             with clock.stage("prepare"):
                 this = pinned.prepared(spark, config)
@@ -87,8 +85,6 @@ def plan(
             forecast.within(made, max_hours=max_hours, max_cost=max_cost)
             print(made)
             return made.to_json()
-        finally:
-            spark.stop()
 
     finish(planned)
 
@@ -103,15 +99,11 @@ def sql(
 
     def done() -> str:
         from sparkcoil import statements
-        from sparkcoil.session import start_session
 
         asked, uris = statements.read(query), statements.models(function)
-        spark = start_session(name="sql")
-        try:
+        with session({}, name="sql") as spark:
             statements.do(spark, asked, uris, on_error=on_error, rows=rows, shown=print)
             return json.dumps({"exit_code": 0, "statements": len(asked)})
-        finally:
-            spark.stop()
 
     finish(done)
 
@@ -129,14 +121,10 @@ def report(
 
         config = load_config(conf, set_)
         from sparkcoil.page import make_report
-        from sparkcoil.session import start_session
 
-        spark = start_session(config.spark, name=f"report of {config.name}")
-        try:
+        with session(config.spark, name=f"report of {config.name}") as spark:
             made = make_report(spark, config, run)
             return json.dumps({"report": str(made.write(out)), "run_id": made.run_id, "exit_code": 0})
-        finally:
-            spark.stop()
 
     finish(reported)
 
@@ -166,6 +154,18 @@ def log_model(
         return json.dumps(vars(done))
 
     finish(logged)
+
+
+@contextmanager
+def session(settings: Mapping[str, str], *, name: str) -> Iterator["SparkSession"]:
+    """Have a session for the block, which ends with it."""
+    from sparkcoil.session import start_session
+
+    spark = start_session(settings, name=name)
+    try:
+        yield spark
+    finally:
+        spark.stop()
 
 
 def options_of(written: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def pairs(staged: DataFrame, task: Task) -> list[Pair]:
     both = (F.col("status") == "ok") & (other["status"] == "ok")
     kind = staged.schema["prediction"].dataType
     assert isinstance(kind, StructType)
-    labels = "label" in kind.names and all(each.name != "candidate_labels" for each in task.inputs)
+    labels = "label" in kind.names and task.has_own_labels
     named = {"champion": F.col("prediction"), "challenger": other["prediction"]}
     shown = {name: F.when(both, each["label"] if labels else F.lit(None).cast("string")) for name, each in named.items()}
     grouped = staged.where(other.isNotNull()).groupBy(

@@ -71,12 +71,14 @@ def took(between: float, told: float) -> float:
 
 def thinned(times: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
     """Return a line of no more than so many points: of neighbours their mean, by how long each lasts."""
+    if len(values) <= POINTS:
+        return [*times], [*values]
     every = -(-len(values) // POINTS)
     ends = [*times[1:], times[-1]]
     groups = [range(start, min(start + every, len(values))) for start in range(0, len(values), every)]
     lasted = [max(1e-9, ends[each[-1]] - times[each[0]]) for each in groups]
     means = [sum(values[i] * (ends[i] - times[i]) for i in each) / long for each, long in zip(groups, lasted, strict=True)]
-    return [times[each[0]] for each in groups], means if every > 1 else [*values]
+    return [times[each[0]] for each in groups], means
 
 
 def throughput(parts: Sequence[Part]) -> Chart | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sparkcoil import report, shown
 from sparkcoil.pacing import Pace
+from sparkcoil.shown import Shown
 
 # A commit with what belongs to it, in seconds, on a machine with nothing else to do.
 COMMIT_SECONDS = 2.0
@@ -40,7 +41,7 @@ class Probe:
 
     def of_windows(self, name: str) -> str:
         """Return what the windows say of a name, each different answer once."""
-        return ", ".join(sorted({str(each[name]) for each in self.windows}))
+        return report.joined(self.windows, name)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def chunks(pace: Pace, seconds: float, overhead: float) -> int:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """What a run would do; nothing of it was done. `str` shows it, `to_json` is the last line that a job prints.
 
     `rows` counts what is due by why, `lengths` are in `unit`, `seconds` are estimates by stage, and `cost` is in the run file's money.
@@ -123,16 +124,6 @@ class Plan:
             "options": ", ".join(options) or "the task's own",
             "estimate": spoken(self.seconds["total"]) + (f", costs {self.cost:,.2f}" if self.cost is not None else ""),
         }
-
-    def __str__(self) -> str:
-        """Return the plan as some lines of text."""
-        return shown.text(self.lines())
-
-    def _repr_html_(self) -> str:
-        return shown.html(self.lines())
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
 
 # Why a row is due, by the name of its count.

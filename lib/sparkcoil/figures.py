@@ -84,19 +84,14 @@ def summed(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "unit": windows[0]["unit"],
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "lengths": dict(sorted(lengths.items(), key=lambda each: int(each[0]))),
-        "device": joined(windows, "device"),
-        "dtype": joined(windows, "dtype"),
+        "device": report.joined(windows, "device"),
+        "dtype": report.joined(windows, "dtype"),
     }
 
 
 def tidy(number: float) -> int | float:
     """Return a whole number as one, and any other to three decimals."""
     return int(number) if number == int(number) else round(number, 3)
-
-
-def joined(windows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Return what windows say of a name, each different answer once."""
-    return ", ".join(sorted({part for each in windows for part in str(each[name]).split(", ")}))
 
 
 def timeline(windows: Sequence[Mapping[str, Any]], *, began: float) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def probed(asked: DataFrame, this: Run, function: udf.ScoringFunction, sizes: Si
 def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: int, sizes: Sizes, slots: int) -> Probe:
     """Return what about so many rows came to, which stand for the others since their hashes choose them."""
     share = min(1.0, count / max(1, sizes.rows))
-    chosen = asked.where(F.pmod(F.xxhash64("input_hash", F.lit("probe")), F.lit(1_000_000)) < int(share * 1_000_000) + 1)
+    chosen = asked.where(rows.is_among(share, "probe"))
     spread = rows.spread_evenly(files.with_contents(chosen, rows.INPUTS, this.roots), slots)
     record = rows.with_record(spread, function, challenged=this.challenged)
     looked = record.select(

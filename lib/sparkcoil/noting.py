@@ -5,7 +5,6 @@ import logging
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -29,7 +28,7 @@ def note(spark: SparkSession, run: Run, receipt: Receipt, progress: Progress, cl
     except Exception as error:  # rows that are scored are worth more than what is said of them
         log.warning("a commit has no figures: %s", type(error).__name__)
         noted = {}
-    text = json.dumps({"sparkcoil": asdict(receipt), **noted})
+    text = json.dumps({**json.loads(receipt.note), **noted})
     return text.replace("${", "\\u0024{")  # Spark would put a setting's value in its place
 
 

@@ -22,14 +22,13 @@ from sparkcoil.pinned import Run
 from sparkcoil.report import Clock, Progress
 from sparkcoil.sink import Target
 from sparkcoil.spread import PREVIOUS, THIS
+from sparkcoil.tasks import OWN_LABELS
 
 # Commits of others among which those of a run that has just ended, and the last one of the run before, are looked for.
 AMONG = 64
 # A run is held against the one before where that had no more rows, or no more than so many times its own: to count the rows of the
 # great first run again for each small one after it would cost more than these do.
 FEW_ROWS, TIMES = 100_000, 20
-# An input with which a row brings its own labels: these are a row's content.
-OWN_LABELS = "candidate_labels"
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,7 @@ def judged(rows: DataFrame, gates: GatesConfig, task: Task, *, scored: Callable[
     if not verdicts.asked(gates):
         return []
     before = last_run(scored()) if gates.max_label_drift is not None else None
-    named = all(each.name != "candidate_labels" for each in task.inputs)  # such labels are the rows' own
-    return list(verdicts.verdicts(gates, counted(rows, gates, task), before, named=named))
+    return list(verdicts.verdicts(gates, counted(rows, gates, task), before, named=task.has_own_labels))
 
 
 def counted(rows: DataFrame, gates: GatesConfig, task: Task) -> Counts:

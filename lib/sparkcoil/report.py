@@ -12,6 +12,7 @@ from sparkcoil import error_budget, shown
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.pacing import Chunk
 from sparkcoil.sections import RowsConfig
+from sparkcoil.shown import Shown
 from sparkcoil.verdicts import Verdict
 
 Status = Literal["done", "nothing_due", "budget_exceeded"]
@@ -22,7 +23,7 @@ SPEED = "{rows_per_second:,.1f} rows and {units_per_second:,.0f} {unit} a second
 
 
 @dataclass(frozen=True)
-class RunReport:
+class RunReport(Shown):
     """One run in figures; `to_json` is the last line that a job prints.
 
     `exceeded` says which rule of the error budget is broken, or which gates do not hold; `gates` what was found for each that was judged.
@@ -69,16 +70,6 @@ class RunReport:
             "seconds": f"{self.seconds.get('total', 0):.1f}" + (f": {stages}" if stages else ""),
         }
         return {name: said for name, said in lines.items() if said}
-
-    def __str__(self) -> str:
-        """Return the report as some lines of text."""
-        return shown.text(self.lines())
-
-    def _repr_html_(self) -> str:
-        return shown.html(self.lines())
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(str(self))
 
 
 @dataclass(frozen=True)
@@ -238,10 +229,15 @@ def throughput(windows: Sequence[Mapping[str, Any]], cleared: Cleared, seconds: 
         "out_of_memory": int(total(windows, "out_of_memory")),
         "model_loads": cleared.loads + int(total(windows, "loads")),
         "worker_seconds": {"load": round(cleared.load_seconds + total(windows, "load_seconds"), 3), **stages},
-        "device": ", ".join(sorted({w["device"] for w in windows})),
-        "dtype": ", ".join(sorted({w["dtype"] for w in windows})),
+        "device": joined(windows, "device"),
+        "dtype": joined(windows, "dtype"),
         **({"dtype_because": cleared.why} if cleared.why else {}),
     }
+
+
+def joined(windows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Return what windows say of a name, those already joined included, each different answer once."""
+    return ", ".join(sorted({part for each in windows for part in str(each[name]).split(", ")}))
 
 
 def total(windows: Sequence[Mapping[str, Any]], name: str) -> float:

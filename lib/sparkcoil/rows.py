@@ -165,8 +165,13 @@ def with_record(rows: DataFrame, scorer: udf.ScoringFunction, *, challenged: flo
     """Add `__record`, what the model made of each row, and in it for a share of different inputs what the challenger did."""
     inputs = F.col(INPUTS)
     if challenged:
-        inputs = inputs.withField(CHALLENGED, F.pmod(F.xxhash64("input_hash", F.lit(CHALLENGED)), F.lit(SHARES)) < challenged * SHARES)
+        inputs = inputs.withField(CHALLENGED, is_among(challenged, CHALLENGED))
     return rows.withColumn("__scored", scorer(inputs)).withColumn("__record", F.col("__scored.r")).drop("__scored", INPUTS)
+
+
+def is_among(share: float, salt: str) -> Column:
+    """Return whether a row's input is among a share of the different ones, which their hash and a salt choose."""
+    return F.pmod(F.xxhash64("input_hash", F.lit(salt)), F.lit(SHARES)) < share * SHARES
 
 
 def select_ledger(

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +82,13 @@ class Scorer:
                 records, note = [Record(None, None)] * len(rows), {**probe.report(self.spec, rows)}
             else:
                 records, note = self.score(rows)
-            results = [{**each, "stats": None} for each in self.said(records)]
+            results = self.said(records)
+            for result in results:
+                result["stats"] = None
             if self.challenger is not None:
                 answers, seconds = self.challenger.answers(rows, chosen)
-                results = [{**each, "challenger": answer} for each, answer in zip(results, answers, strict=True)]
+                for result, answer in zip(results, answers, strict=True):
+                    result["challenger"] = answer
                 note = {**note, "seconds": {**note.get("seconds", {}), "challenger": seconds}}
         results[0]["stats"] = json.dumps(note)
         return {"r": results}
@@ -108,7 +112,7 @@ class Scorer:
         empty = wire.empty_prediction(self.task.wire)
         return [wire.said(each, self.task, empty) for each in records]
 
-    @property
+    @cached_property
     def task(self) -> Task:
         """The task as its options make it."""
         return tasks.fitted(self.spec.task, self.spec.options)[0]

@@ -2,9 +2,28 @@
 
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 # No colours: they would be wrong on a dark page.
 ROW = '<tr><th scope="row" style="text-align: left">{name}</th><td style="text-align: left">{said}</td></tr>'
+
+
+class Shown:
+    """A value that says itself in named lines: `str` is text, a notebook shows a table."""
+
+    def lines(self) -> Mapping[str, str]:
+        """Return what it says, by what that is about."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        """Return it as some lines of text."""
+        return text(self.lines())
+
+    def _repr_html_(self) -> str:
+        return html(self.lines())
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(str(self))
 
 
 def text(lines: Mapping[str, str]) -> str:

@@ -146,9 +146,10 @@ def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction
         with carrying(spark, transaction, note):
             # Each column by its name: "all" would ask the rows for those that Delta fills by itself.
             values: dict[str, str | Column] = {quote(name): F.col(f"s.{quote(name)}") for name in target.schema.names}
-            if ledger.CHALLENGER in set(opened(spark, target).toDF().columns) - set(target.schema.names):
+            table = opened(spark, target)
+            if ledger.CHALLENGER in set(table.toDF().columns) - set(target.schema.names):
                 values[ledger.CHALLENGER] = F.lit(None)  # what was said of the row beside another prediction
-            merging(spark, target, rows).whenMatchedUpdate(set=values).whenNotMatchedInsert(values=values).execute()
+            merging(table, target, rows).whenMatchedUpdate(set=values).whenNotMatchedInsert(values=values).execute()
         return
     append(rows, target, {"txnAppId": transaction, "txnVersion": "1", "userMetadata": note})
 
@@ -164,7 +165,7 @@ def append(rows: DataFrame, target: Target, options: Mapping[str, str]) -> None:
 
 def leave(spark: SparkSession, target: Target, keys: DataFrame, *, transaction: str, note: str) -> None:
     """Remove all rows of the target but those with the keys, or mark them where it has a column for it, by one commit with the note."""
-    merge = merging(spark, target, keys)
+    merge = merging(opened(spark, target), target, keys)
     if target.marks:
         marked: dict[str, str | Column] = {ledger.DELETED_AT: "current_timestamp()"}
         merge = merge.whenNotMatchedBySourceUpdate(f"t.{ledger.DELETED_AT} IS NULL", marked)
@@ -174,10 +175,10 @@ def leave(spark: SparkSession, target: Target, keys: DataFrame, *, transaction: 
         merge.execute()
 
 
-def merging(spark: SparkSession, target: Target, rows: DataFrame) -> DeltaMergeBuilder:
+def merging(table: DeltaTable, target: Target, rows: DataFrame) -> DeltaMergeBuilder:
     """Return a MERGE of rows into the target by its keys, which has yet to be told what to do."""
     same_key = " AND ".join(f"t.{quote(name)} <=> s.{quote(name)}" for name in target.keys)
-    return opened(spark, target).alias("t").merge(rows.alias("s"), same_key)
+    return table.alias("t").merge(rows.alias("s"), same_key)
 
 
 @contextmanager

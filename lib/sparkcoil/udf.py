@@ -72,16 +72,22 @@ def scoring_function(
     """
     beside = None
     if challenger is not None:
-        _, found = scoring_function(spark, challenger, batching, sample=sample, roots=roots)
-        beside = spec_of(spark, challenger, batching, roots, dtype=found.dtype)
+        beside = spec_of(spark, challenger, batching, roots)
+        _, found = tried(spark, challenger, beside, batching, sample)
+        beside = in_format(beside, found.dtype)
     spec = spec_of(spark, selection, batching, roots, challenger=beside, known_answers=known_answers)
+    return tried(spark, selection, spec, batching, sample)
+
+
+def tried(spark: SparkSession, selection: Selection, spec: Spec, batching: BatchingConfig, sample: DataFrame | None) -> tuple[Any, Cleared]:
+    """Return the UDF over the scorer of a spec, once the executors have tried it, and what they cleared."""
     # What MLflow says of rebuilding the model's environment, and its progress bar for forty small files, help nobody here.
     logging.getLogger("mlflow.pyfunc").setLevel(logging.ERROR)
     logging.getLogger("mlflow.models.flavor_backend_registry").setLevel(logging.WARNING)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
     def staged(spec: Spec) -> Any:
-        folder, kind = str(models.stage(spec)), result_type(selection.task, challenged=beside is not None)
+        folder, kind = str(models.stage(spec)), result_type(selection.task, challenged=spec.challenger is not None)
         function = mlflow.pyfunc.spark_udf(spark, folder, result_type=kind, env_manager="local").__wrapped__
         large = selection.task.binary_fields and batching.window_rows is None
         return (in_windows(function, RECORDINGS_AT_ONCE) if large else function).asNondeterministic()
@@ -91,8 +97,13 @@ def scoring_function(
         function, cleared = _ready[way]
         return function, replace(cleared, loads=0, load_seconds=0.0)
     cleared = preflight.check(spark, selection, spec, staged, sample)
-    _ready[way] = staged(replace(spec, placement=replace(spec.placement, dtype=cleared.dtype))), cleared
+    _ready[way] = staged(in_format(spec, cleared.dtype)), cleared
     return _ready[way]
+
+
+def in_format(spec: Spec, dtype: str) -> Spec:
+    """Return a spec whose model runs in a number format."""
+    return replace(spec, placement=replace(spec.placement, dtype=dtype))
 
 
 def spec_of(
@@ -101,7 +112,6 @@ def spec_of(
     batching: BatchingConfig,
     roots: Sequence[str],
     *,
-    dtype: str | None = None,
     challenger: Spec | None = None,
     known_answers: bool = False,
 ) -> Spec:
@@ -111,7 +121,7 @@ def spec_of(
     return Spec(
         task=selection.task.name,
         options=selection.plain_options,
-        placement=replace(selection.placement, dtype=dtype or selection.placement.dtype),
+        placement=selection.placement,
         weights=weights.offer(spark, selection.logged.path, selection.logged.digest, shared=selection.shared),
         batching=batching.model_dump(include=BUDGET, exclude_none=True),
         model=selection.logged.name,

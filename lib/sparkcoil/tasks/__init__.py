@@ -25,6 +25,9 @@ Facts = Mapping[str, Any]
 
 Prediction = dict[str, Any]
 
+OWN_LABELS = "candidate_labels"
+"""The input with which a row brings its own labels."""
+
 C = TypeVar("C")
 
 
@@ -124,6 +127,11 @@ class Task:
     def binary_fields(self) -> tuple[str, ...]:
         """The fields of the prediction that are bytes, and leave the worker as base64: MLflow's UDFs refuse to return BINARY."""
         return tuple(name for name, kind in ledger.split_fields(self.prediction) if kind.upper() == "BINARY")
+
+    @property
+    def has_own_labels(self) -> bool:
+        """Whether labels are the model's, and may be said; rows bring those that are theirs, and they are content."""
+        return all(each.name != OWN_LABELS for each in self.inputs)
 
     @property
     def wire(self) -> str:
