@@ -30,9 +30,3 @@ def score(conf: Path | str, *arguments: str, cwd: Path, **environment: str) -> E
     )
     lines = done.stdout.strip().splitlines()
     return Ended(done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr)
-
-
-def log_model(cwd: Path) -> None:
-    """Log the example classifier from a checkout's folder."""
-    job = [sys.executable, str(ROOT / "jobs" / "log_model.py"), ".cache/models/docstring_topic", "--task", "text-classification"]
-    subprocess.run([*job, "--name", "docstring_topic", "--alias", "champion"], cwd=cwd, check=True, capture_output=True)
