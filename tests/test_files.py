@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from runs import make_table, text_run
 
-from sparkcoil import files, recordings, rows, run, score, udf
+from sparkcoil import cells, files, rows, run, score, udf
 from sparkcoil.errors import SourceError
 from sparkcoil.sections import SourceConfig
 
@@ -163,7 +163,7 @@ def test_a_cell_too_large_to_be_sent_is_sent_as_its_size(spark: SparkSession, mo
     assert as_sent(frame, "e") == [(None, b"abcd", 4)]
     assert as_sent(frame, "f") == [None]
     assert as_sent(frame, "g") == [[0.5]]
-    assert recordings.MAX_CELL_BYTES == 2**28
+    assert cells.MAX_CELL_BYTES == 2**28
 
 
 def test_a_file_too_large_to_be_sent_is_not_read(

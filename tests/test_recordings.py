@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bad_media import SECRET, encode, flac_claiming, good_audio, tone
 
-from sparkcoil import recordings
+from sparkcoil import cells, recordings
 from sparkcoil.errors import RowError
 from sparkcoil.media import decode_audio
 from sparkcoil.recordings import HearingOptions, Sound
@@ -177,7 +177,7 @@ def test_a_cell_that_is_no_recording_is_failed_with_its_code(cell: Any, given: d
 
 def test_a_cell_may_hold_so_many_bytes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     content = good_audio(1)
-    monkeypatch.setattr(recordings, "MAX_CELL_BYTES", len(content))
+    monkeypatch.setattr(cells, "MAX_CELL_BYTES", len(content))
     assert sound(content).probe() == 1.0
-    monkeypatch.setattr(recordings, "MAX_CELL_BYTES", len(content) - 1)
+    monkeypatch.setattr(cells, "MAX_CELL_BYTES", len(content) - 1)
     assert failure(content).code == failure({"path": base64.b64encode(content)}).code == "audio_too_large"

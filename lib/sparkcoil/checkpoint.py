@@ -103,6 +103,11 @@ def load_feature_extractor(artifact: Path, placement: Placement) -> Any:
     return load_part(artifact, "feature_extractor", "AutoFeatureExtractor", placement)
 
 
+def load_image_processor(artifact: Path, placement: Placement) -> Any:
+    """Return the image processor of an artifact."""
+    return load_part(artifact, "image_processor", "AutoImageProcessor", placement)
+
+
 def load_part(artifact: Path, name: str, auto_class: str, placement: Placement) -> Any:
     """Return a component of an artifact: MLflow keeps them in `components/`, apart from those it saved with the model."""
     component = artifact / COMPONENTS / name

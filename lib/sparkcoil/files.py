@@ -1,4 +1,4 @@
-"""Recordings on their way to the worker: what of a cell is sent, and what Spark reads for it from object stores.
+"""Recordings and images on their way to the worker: what of a cell is sent, and what Spark reads for it from object stores.
 
 Where a row names a file on a disk that executors see, its path is sent and the worker opens it: bytes cross only where they have to.
 """
@@ -11,17 +11,17 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, DataType, StringType, StructType
 
 from sparkcoil import roots
+from sparkcoil.cells import MAX_CELL_BYTES
 from sparkcoil.errors import SourceError, first_line
-from sparkcoil.recordings import MAX_CELL_BYTES
 from sparkcoil.sections import SourceConfig
 
 # By the contract's names of inputs: those that hold a file, or name one.
-MEDIA = ("audio",)
+MEDIA = ("audio", "image")
 GLOB = "*?[{"
 
 
 def as_sent(column: Column, kind: DataType) -> Column:
-    """Return a cell as recordings.py reads it: text as bytes, and of a cell too large to be sent its size alone."""
+    """Return a cell as cells.py reads it: text as bytes, and of a cell too large to be sent its size alone."""
     if isinstance(kind, BinaryType):
         return F.when(column.isNotNull(), F.struct(bounded(column).alias("bytes"), F.length(column).alias("size")))
     if isinstance(kind, StringType):

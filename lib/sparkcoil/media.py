@@ -55,6 +55,11 @@ class Recording:
     seconds: float
     warnings: tuple[str, ...] = ()
 
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of memory that the samples take."""
+        return self.samples.nbytes
+
 
 class Stream(Protocol):
     """An open recording: SndFile says what each of these is."""

@@ -210,5 +210,6 @@ def requirements(package: Package) -> list[str]:
     needed = ["mlflow", "transformers", "torch", "safetensors", "numpy", "pandas", "pydantic", "pyyaml", "pyspark", "jinja2"]
     needed += ["peft"] if "peft" in package.folders else []
     needed += ["soundfile", "soxr"] if "components/feature_extractor" in package.folders else []
+    needed += ["pillow", "torchvision"] if "components/image_processor" in package.folders else []
     needed += ["soundfile"] if package.flavor["instance_type"] == "TextToAudioPipeline" else []
     return [f"{name}=={version(name).split('+')[0]}" for name in needed]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import wave
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -30,9 +31,17 @@ def silence() -> bytes:
     return file.getvalue()
 
 
+def grey() -> bytes:
+    """Return a square of 64 grey pixels a side as a BMP file, which needs no library to be written."""
+    pixels = bytes([128]) * (64 * 64 * 3)
+    header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54 + len(pixels), 0, 0, 54, 40, 64, 64, 1, 24, 0, 0, 0, 0, 0, 0)
+    return header + pixels
+
+
 # By the contract's names of inputs: an example of each that any task which needs it can read.
 EXAMPLES: Mapping[str, Callable[[], Column]] = {
     "audio": lambda: F.lit(silence()),
+    "image": lambda: F.lit(grey()),
     "candidate_labels": lambda: F.array(F.lit("one"), F.lit("two")),
     "messages": lambda: F.array(F.struct(F.lit("user").alias("role"), F.lit("Hello").alias("content"))),
 }

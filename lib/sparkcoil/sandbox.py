@@ -2,10 +2,10 @@
 
 Each thread has a child of its own, which lives as long as the thread and is started anew where it has ended. What it is handed is an open
 file, never a path; it holds none of the worker's environment, writes to no file and can take no more than its share of memory.
-Its failures are RowError("input", code, message), beside those of media.py:
+Its failures are RowError("input", code, message), beside those of media.py and raster.py:
 
-decoder_crashed    the decoder has ended twice on this recording, the second time in a fresh process
-decoder_timeout    the decoder took longer than a minute and a hundredth of `max_seconds`
+decoder_crashed    the decoder has ended twice on this file, the second time in a fresh process
+decoder_timeout    the decoder took longer than a minute, and of a recording a hundredth of `max_seconds` more
 """
 
 import json
@@ -20,13 +20,15 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from sparkcoil import media
 from sparkcoil.errors import EnvironmentError_, RowError
-from sparkcoil.media import Recording
+
+if TYPE_CHECKING:  # what decodes one medium need not be there for another
+    from sparkcoil.media import Recording
+    from sparkcoil.raster import Pixels
 
 LEAST_SECONDS, SECONDS_SHARE = 60, 0.01
 MEMORY_BYTES = 2**31
@@ -42,17 +44,33 @@ def probe(file: BinaryIO, *, max_seconds: float) -> float:
     return float(asked({"do": "probe", "max_seconds": max_seconds}, file)[0]["seconds"])
 
 
-def read(file: BinaryIO, sampling_rate: int, *, start: float, seconds: float | None, max_seconds: float) -> Recording:
+def read(file: BinaryIO, sampling_rate: int, *, start: float, seconds: float | None, max_seconds: float) -> "Recording":
     """Return what media.read returns."""
+    from sparkcoil.media import Recording
+
     request = {"do": "read", "sampling_rate": sampling_rate, "start": start, "seconds": seconds, "max_seconds": max_seconds}
     answer, payload = asked(request, file)
     return Recording(np.frombuffer(payload, np.float32), answer["seconds"], tuple(answer["warnings"]))
 
 
+def probe_image(file: BinaryIO, *, max_pixels: int) -> tuple[int, int]:
+    """Return what raster.probe returns."""
+    height, width = asked({"do": "probe_image", "max_pixels": max_pixels}, file)[0]["size"]
+    return height, width
+
+
+def read_image(file: BinaryIO, *, max_pixels: int) -> "Pixels":
+    """Return what raster.read returns."""
+    from sparkcoil.raster import Pixels
+
+    answer, payload = asked({"do": "read_image", "max_pixels": max_pixels}, file)
+    return Pixels(np.frombuffer(payload, np.uint8).reshape(answer["shape"]))
+
+
 @contextmanager
 def in_memory(content: bytes) -> Iterator[BinaryIO]:
     """Open bytes for the block as a file that can be handed to the child."""
-    descriptor = os.memfd_create("recording") if hasattr(os, "memfd_create") else None
+    descriptor = os.memfd_create("medium") if hasattr(os, "memfd_create") else None
     with tempfile.TemporaryFile(buffering=0) if descriptor is None else os.fdopen(descriptor, "w+b", buffering=0) as file:
         rest = memoryview(content)
         while rest:
@@ -61,8 +79,8 @@ def in_memory(content: bytes) -> Iterator[BinaryIO]:
 
 
 def asked(request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], bytearray]:
-    """Return the child's answer, trying once more in a fresh one: what ended it may have been left over from another recording."""
-    within = math.ceil(LEAST_SECONDS + SECONDS_SHARE * request["max_seconds"])
+    """Return the child's answer, trying once more in a fresh one: what ended it may have been left over from another file."""
+    within = math.ceil(LEAST_SECONDS + SECONDS_SHARE * request.get("max_seconds", 0))
     try:
         answer, payload = own_child().ask({**request, "within": within}, file)
     except RowError as error:
@@ -83,7 +101,7 @@ def own_child() -> "Child":
 
 
 class Child:
-    """A process that decodes what it is asked for, one recording at a time."""
+    """A process that decodes what it is asked for, one file at a time."""
 
     def __init__(self) -> None:
         """Start it and wait until it is ready; raises EnvironmentError_ where it cannot be."""
@@ -104,7 +122,7 @@ class Child:
         try:
             self._answer()
         except EOFError:
-            raise EnvironmentError_(f"the process that decodes recordings does not start: {sys.executable} ended at once") from None
+            raise EnvironmentError_(f"the process that decodes files does not start: {sys.executable} ended at once") from None
 
     def __del__(self) -> None:
         """Let it go: it ends when nobody is left to ask it."""
@@ -138,7 +156,7 @@ class Child:
     def _failure(self) -> RowError:
         if self._process.wait() == -signal.SIGALRM:
             return RowError("input", "decoder_timeout", "decoding took too long and was ended")
-        return RowError("input", "decoder_crashed", "the decoder crashed on this recording")
+        return RowError("input", "decoder_crashed", "the decoder crashed on this file")
 
 
 def main(number: int) -> None:
@@ -170,18 +188,49 @@ def limit() -> None:
 def done(request: Mapping[str, Any], file: BinaryIO) -> tuple[Mapping[str, Any], memoryview]:
     """Return the answer to a request, or the row's failure; the exception's text stays here, since it may quote the row."""
     given = {name: each for name, each in request.items() if name != "do"}
+    medium = "image" if "max_pixels" in given else "audio"
     try:
-        if request["do"] == "probe":
-            return {"seconds": media.probe(file, **given)}, memoryview(b"")
-        found = media.read(file, given.pop("sampling_rate"), **given)
-        return {"seconds": found.seconds, "warnings": found.warnings}, found.samples.data.cast("B")
+        return ANSWERS[request["do"]](file, **given)
     except RowError as error:
         return {"code": error.code, "message": error.message, "retryable": error.retryable}, memoryview(b"")
     except MemoryError:
-        return {"code": "audio_too_large", "message": "decoding takes too much memory", "retryable": False}, memoryview(b"")
+        return {"code": f"{medium}_too_large", "message": "decoding takes too much memory", "retryable": False}, memoryview(b"")
     except Exception as error:
         told = f"decoding raised {type(error).__name__}"
-        return {"code": "undecodable_audio", "message": told, "retryable": False}, memoryview(b"")
+        return {"code": f"undecodable_{medium}", "message": told, "retryable": False}, memoryview(b"")
+
+
+def probed(file: BinaryIO, **given: Any) -> tuple[Mapping[str, Any], memoryview]:
+    """Return a recording's duration."""
+    from sparkcoil import media
+
+    return {"seconds": media.probe(file, **given)}, memoryview(b"")
+
+
+def heard(file: BinaryIO, **given: Any) -> tuple[Mapping[str, Any], memoryview]:
+    """Return a recording's samples."""
+    from sparkcoil import media
+
+    found = media.read(file, **given)
+    return {"seconds": found.seconds, "warnings": found.warnings}, found.samples.data.cast("B")
+
+
+def measured(file: BinaryIO, **given: Any) -> tuple[Mapping[str, Any], memoryview]:
+    """Return an image's height and width."""
+    from sparkcoil import raster
+
+    return {"size": raster.probe(file, **given)}, memoryview(b"")
+
+
+def seen(file: BinaryIO, **given: Any) -> tuple[Mapping[str, Any], memoryview]:
+    """Return an image's pixels."""
+    from sparkcoil import raster
+
+    values = np.ascontiguousarray(raster.read(file, **given).values)
+    return {"shape": values.shape}, values.data.cast("B")
+
+
+ANSWERS = {"probe": probed, "read": heard, "probe_image": measured, "read_image": seen}
 
 
 def answer(channel: socket.socket, found: Mapping[str, Any], payload: memoryview | bytes = b"") -> None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # The cell that says whether a row is one of those that the challenger scores too.
 CHALLENGED = "__challenged"
 CACHED_ENGINES = 2
+# What of the run file bounds a batch, by what the engine counts.
+SIZES = {"audio seconds": "max_batch_seconds", "megapixels": "max_batch_megapixels"}
 
 
 _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
@@ -192,7 +194,7 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> An
 
 def budget_of(engine: Engine, overrides: Mapping[str, Any]) -> Budget:
     """Return the engine's own budget with what the run file says in its place."""
-    size = overrides.get("max_batch_tokens") if engine.unit == "tokens" else overrides.get("max_batch_seconds")
+    size = overrides.get(SIZES.get(engine.unit, "max_batch_tokens"))
     size = int(size * engine.per_unit) if size else engine.budget.size
     return replace(engine.budget, size=size, rows=overrides.get("max_batch_rows") or engine.budget.rows)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from types import ModuleType
 
-from sparkcoil import libav, media, recordings, roots, sandbox, sndfile
+from sparkcoil import cells, libav, media, recordings, roots, sandbox, sndfile
 
 BY_FFMPEG = ", ".join(sorted(libav.FORMATS))
 BY_LIBSNDFILE = ", ".join(sndfile.READABLE)
@@ -66,7 +66,7 @@ source:
   through Spark. The true path must lie under a root and be a regular file; a link that leads out, `..`, a pipe or a device is a failed row.
 - A URI prefix of any file system that Hadoop is configured for, such as `s3a://bucket/calls`: Spark lists and reads what lies under it,
   joins it to the rows by the exact path, and no executor's Python opens a connection. A cell, or a file that crosses so, has at most
-  {recordings.MAX_CELL_BYTES // 2**20} MiB.
+  {cells.MAX_CELL_BYTES // 2**20} MiB.
 - http(s) and every other scheme are never opened. Read the files into a table first.
 
 A path is absolute, or else its row fails; of a relative one `source.columns` makes one: `{{audio: "concat('/data/calls/', file)"}}`.

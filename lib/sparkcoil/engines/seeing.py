@@ -1,0 +1,154 @@
+"""What engines that see have in common: headers are probed for a window, images are decoded for the batch at hand alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from sparkcoil import batching, checkpoint
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Placement, Prepared, encoder
+from sparkcoil.engines.ahead import Ahead
+from sparkcoil.errors import RowError
+from sparkcoil.images import Picture
+from sparkcoil.tasks import Facts
+
+# Pixels in one batch as the model takes them: ten images of 224 x 224 on a CPU, three hundred on a GPU.
+CPU_BUDGET, GPU_BUDGET = Budget(2**19, 64), Budget(2**24, 1024)
+PIXELS_PER_UNIT = 1e6
+# What is longer than this many times its width would be blown up by a processor that brings the shorter side to a size of its own.
+LONGEST_SIDE = 100
+TOO_NARROW = RowError("input", "image_too_narrow", f"one side of the image is more than {LONGEST_SIDE} times as long as the other")
+# Heights and widths by which is seen whether a processor makes all images equal, and how many other sizes are remembered.
+PROBED = ((64, 48), (90, 150))
+REMEMBERED_SIZES = 4096
+
+Inputs = Mapping[str, torch.Tensor]
+Finish = Callable[[Any, Sequence["Seen"]], Sequence[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An image with what a row asks of it, such as labels; the features of its Prepared."""
+
+    picture: Picture
+    asked: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An image as the model takes it, its own height and width, and what was asked of it."""
+
+    inputs: Inputs
+    size: tuple[int, int]
+    asked: Any
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], ...]:
+        """Return the shapes of the inputs: images of one shape share a forward pass."""
+        return tuple(tuple(each.shape) for each in self.inputs.values())
+
+
+class Eye(Ahead):
+    """Looks at images ahead of their batch: decodes them, and has the model's processor resize and normalise them."""
+
+    def __init__(self, processor: Any) -> None:
+        super().__init__(self._seen, "image")
+        self.processor = processor
+        self._areas: dict[tuple[int, int], int] = {}
+        first, second = map(self._probed, PROBED)
+        self.area = first if first == second else None
+
+    def areas(self, pictures: Sequence[Picture]) -> list[int | RowError]:
+        """Return how many pixels of each image the model will take, or the row's failure, by headers alone."""
+        return self.each(self._area_of, pictures)
+
+    def _area_of(self, picture: Picture) -> int:
+        size = picture.size()
+        if max(size) > LONGEST_SIDE * min(size):
+            raise TOO_NARROW
+        if self.area is not None:
+            return self.area
+        if size not in self._areas and len(self._areas) >= REMEMBERED_SIZES:
+            self._areas.clear()
+        return self._areas.setdefault(size, self._areas.get(size) or self._probed(size))
+
+    def _probed(self, size: tuple[int, int]) -> int:
+        """Return the pixels that the processor makes of an image of a height and a width, by trying it on a grey one."""
+        height, width = self.processed(Image.new("RGB", size[::-1], "grey"))["pixel_values"].shape[-2:]
+        return int(height * width)
+
+    def processed(self, image: Image.Image) -> Inputs:
+        """Return one image as the model takes it, without a dimension for the batch."""
+        found = self.processor(images=image, return_tensors="pt")
+        return {name: each[0] for name, each in found.items() if isinstance(each, torch.Tensor)}
+
+    def _seen(self, view: View) -> Seen:
+        with self.timed("decode"):
+            values = view.picture.pixels().values
+        with self.timed("features"):
+            return Seen(self.processed(Image.fromarray(values)), values.shape[:2], view.asked)
+
+
+@dataclass
+class Seer:
+    """An image processor with its model; `finish` makes one result for each image of what the model gives for a batch.
+
+    Where processed images differ in size, only those of equal shape share a forward pass: padding would change results.
+    """
+
+    eye: Eye
+    model: Any
+    finish: Finish
+    facts: Facts
+    budget: Budget
+    unit: str = "megapixels"
+    per_unit: float = PIXELS_PER_UNIT
+
+    @property
+    def exact_lengths(self) -> bool:
+        """Whether processed images differ in size."""
+        return self.eye.area is None
+
+    def prepare(self, items: Sequence[Any]) -> list[Prepared | RowError]:
+        """Return each image with the pixels that its header tells; nothing is decoded yet."""
+        views = [each if isinstance(each, View) else View(each) for each in items]
+        known = self.eye.areas([each.picture for each in views])
+        return [each if isinstance(each, RowError) else Prepared(view, each) for view, each in zip(views, known, strict=True)]
+
+    def expect(self, batch: Sequence[Prepared]) -> None:
+        """Start to look at what a batch to come will need."""
+        self.eye.expect(batch)
+
+    def spent(self) -> Mapping[str, float]:
+        """Return what looking took."""
+        return self.eye.spent()
+
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
+        """Return the result for each image; one that cannot be decoded fails by itself."""
+        return batching.spread(self.eye.taken(batch), self._results)
+
+    @torch.inference_mode()
+    def _results(self, seen: Sequence[Seen]) -> list[Any]:
+        found: dict[int, Any] = {}
+        for shape in dict.fromkeys(each.shape for each in seen):
+            group = [i for i, each in enumerate(seen) if each.shape == shape]
+            alike = [seen[i] for i in group]
+            found.update(zip(group, self.finish(self.model(**self.stacked(alike)), alike), strict=True))
+        return [found[i] for i in range(len(seen))]
+
+    def stacked(self, alike: Sequence[Seen]) -> dict[str, torch.Tensor]:
+        """Return the inputs of images of one shape as a batch where the model is, in its number format."""
+        tables = {name: torch.stack([each.inputs[name] for each in alike]) for name in alike[0].inputs}
+        return {name: each.to(self.model.device, self.model.dtype if each.is_floating_point() else None) for name, each in tables.items()}
+
+
+def opened(artifact: Path, auto_class: str, placement: Placement, finish: Callable[[Any], Finish]) -> Seer:
+    """Return the engine of an artifact's model and its image processor, from which `finish` is made."""
+    processor = checkpoint.load_image_processor(artifact, placement)
+    model = checkpoint.load_model(artifact, auto_class, placement)
+    budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
+    return Seer(Eye(processor), model, finish(processor), encoder.facts(model.config), budget)

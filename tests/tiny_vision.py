@@ -1,0 +1,85 @@
+"""Tiny vision models with random weights, laid out as logged models, and images to try them on."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+
+# Two threads of torch on a machine that others use too are dozens of times slower than one.
+torch.set_num_threads(1)
+
+LABELS = ("circle", "square", "triangle", "star")
+TRANSFORMER: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "initializer_range": 0.2,
+    "image_size": 32,
+    "patch_size": 8,
+}
+STAGES: dict[str, Any] = {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2, "initializer_range": 0.2}
+WINDOWS: dict[str, Any] = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
+BLOCKS: dict[str, Any] = {"hidden_sizes": [8, 16], "depths": [1, 1], "embedding_size": 8, "layer_type": "basic"}
+SQUARE, LARGER = {"height": 32, "width": 32}, {"height": 40, "width": 40}
+# Each family of image classifiers: its configuration, and its processor with what that is told.
+CLASSIFIERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "vit": (TRANSFORMER, "ViTImageProcessor", {"size": SQUARE}),
+    "deit": (
+        {**TRANSFORMER, "architectures": ["DeiTForImageClassification"]},
+        "DeiTImageProcessor",
+        {"size": LARGER, "crop_size": SQUARE},
+    ),
+    "dinov2": (TRANSFORMER, "BitImageProcessor", {"size": {"shortest_edge": 40}, "crop_size": SQUARE}),
+    "swin": ({**WINDOWS, "initializer_range": 0.2}, "ViTImageProcessor", {"size": SQUARE}),
+    "convnext": (STAGES, "ConvNextImageProcessor", {"size": {"shortest_edge": 32}}),
+    "resnet": (BLOCKS, "ConvNextImageProcessor", {"size": {"shortest_edge": 32}}),
+    # Brings images to sizes that depend on theirs.
+    "mobilenet_v2": (
+        {"depth_multiplier": 0.25, "initializer_range": 0.5},
+        "MobileNetV2ImageProcessor",
+        {"size": {"shortest_edge": 48}, "do_center_crop": False},
+    ),
+}
+
+
+def named_labels() -> dict[str, Any]:
+    """Return the labels as a configuration has them."""
+    return {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+
+
+def saved(folder: Path, model: Any, *parts: Any) -> Path:
+    """Return the folder with a model and its parts saved in it as a logged model is."""
+    for part in (model, *parts):
+        part.save_pretrained(folder / "model")
+    return folder
+
+
+def tiny_classifier(folder: Path, family: str, **config: Any) -> Path:
+    """Return the folder with a random model that labels images saved in it."""
+    chosen, processor, told = CLASSIFIERS[family]
+    torch.manual_seed(3)
+    configured = transformers.AutoConfig.for_model(family, **{**chosen, **named_labels(), **config})
+    model = transformers.AutoModelForImageClassification.from_config(configured)
+    return saved(folder, model, getattr(transformers, processor)(**told))
+
+
+def drawn(height: int, width: int, seed: int) -> Image.Image:
+    """Return an image of coloured blobs that differs from all others."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / max(height, width)
+    centres, colours = rng.uniform(0, 1, (5, 2)), rng.integers(0, 256, (5, 3))
+    nearest = np.argmin([(x - a) ** 2 + (y - b) ** 2 for a, b in centres], axis=0)
+    noise = rng.integers(-20, 20, (height, width, 3))
+    return Image.fromarray(np.clip(colours[nearest] + noise, 0, 255).astype(np.uint8))
+
+
+def png(image: Image.Image, kind: str = "PNG", **given: Any) -> bytes:
+    """Return an image as the bytes of a file."""
+    encoded = io.BytesIO()
+    image.save(encoded, format=kind, **given)
+    return encoded.getvalue()
