@@ -37,13 +37,8 @@ CLASSIFIERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
     "dinov2": (TRANSFORMER, "BitImageProcessor", {"size": {"shortest_edge": 40}, "crop_size": SQUARE}),
     "swin": ({**WINDOWS, "initializer_range": 0.2}, "ViTImageProcessor", {"size": SQUARE}),
     "convnext": (STAGES, "ConvNextImageProcessor", {"size": {"shortest_edge": 32}}),
-    "resnet": (BLOCKS, "ConvNextImageProcessor", {"size": {"shortest_edge": 32}}),
-    # Brings images to sizes that depend on theirs.
-    "mobilenet_v2": (
-        {"depth_multiplier": 0.25, "initializer_range": 0.5},
-        "MobileNetV2ImageProcessor",
-        {"size": {"shortest_edge": 48}, "do_center_crop": False},
-    ),
+    # Images come out of its processor in sizes that depend on theirs.
+    "resnet": (BLOCKS, "BitImageProcessor", {"size": {"shortest_edge": 32}, "do_center_crop": False}),
 }
 
 
