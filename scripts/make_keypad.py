@@ -151,16 +151,16 @@ def emptied(folder: Path, pattern: str) -> Path:
 
 
 def write_labels(out_dir: Path, rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
-    """Writes what is known of the recordings, and returns it."""
+    """Writes what is known of the files, and returns it."""
     labels = pa.Table.from_pylist([*map(dict, rows)], schema=schema)
     pq.write_table(labels, out_dir / "labels.parquet")
     return labels
 
 
-def say_what_was_made(script: str, what: str, labels: pa.Table, out_dir: Path) -> None:
-    """Logs how many recordings there are, and how large."""
+def say_what_was_made(script: str, what: str, labels: pa.Table, out_dir: Path, folder: str = "recordings") -> None:
+    """Logs how many files there are, and how large."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    size = sum(path.stat().st_size for path in (out_dir / "recordings").iterdir())
+    size = sum(path.stat().st_size for path in (out_dir / folder).iterdir())
     logging.getLogger(script).info("%d %s, %.1f MB, in %s", labels.num_rows, what, size / 1e6, out_dir)
 
 

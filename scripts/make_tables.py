@@ -14,9 +14,9 @@ def docstrings(spark: SparkSession, data: Path) -> DataFrame:
     return spark.read.parquet(str(data / "docstrings" / "docstrings.parquet"))
 
 
-def recordings(spark: SparkSession, folder: Path) -> DataFrame:
-    """Return recordings as bytes, with what is known of each, such as the keys that were pressed."""
-    files = spark.read.format("binaryFile").load(str(folder / "recordings"))
+def contents(spark: SparkSession, folder: Path, below: str = "recordings") -> DataFrame:
+    """Return files as bytes, with what is known of each, such as the keys that were pressed in a recording."""
+    files = spark.read.format("binaryFile").load(str(folder / below))
     named = files.select(F.element_at(F.split("path", "/"), -1).alias("file"), "content")
     return named.join(spark.read.parquet(str(folder / "labels.parquet")), "file")
 
@@ -29,15 +29,19 @@ def calls(spark: SparkSession, folder: Path) -> DataFrame:
 
 def quickstart(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
     """Return the tables of the quickstart by name."""
-    return {"docstrings": docstrings(spark, data), "recordings": recordings(spark, data / "keypad")}
+    return {"docstrings": docstrings(spark, data), "recordings": contents(spark, data / "keypad")}
 
 
 def tutorials(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
     """Return the tables of the tutorials by name."""
     texts = {path.stem: spark.read.parquet(str(path)) for path in sorted((data / "tutorials").glob("*.parquet"))}
-    heard = {"calls": calls(spark, data / "calls"), "sounds": recordings(spark, data / "sounds")}
+    media = {
+        "calls": calls(spark, data / "calls"),
+        "sounds": contents(spark, data / "sounds"),
+        "drawings": contents(spark, data / "drawings", "drawings"),
+    }
     number = F.regexp_extract("file", r"\d+", 0).cast("int")
-    return {**texts, **{name: frame.withColumn("id", number) for name, frame in heard.items()}}
+    return {**texts, **{name: frame.withColumn("id", number) for name, frame in media.items()}}
 
 
 SETS = {each.__name__: each for each in (quickstart, tutorials)}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from make_tables import docstrings, recordings
+from make_tables import contents, docstrings
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -35,7 +35,7 @@ def sets(spark: SparkSession) -> Mapping[str, tuple[DataFrame, dict[str, Any]]]:
     short = several(texts, TEXTS).withColumn("body", F.concat(F.col("copy").cast("string"), F.lit(" "), F.substring("body", 1, 80)))
     times = F.when(F.col("id") % REPEATED == 0, REPEATED).otherwise(1).cast("int")
     long = several(texts, LONG_TEXTS).withColumn("body", F.repeat(F.concat(F.col("copy").cast("string"), F.lit(" "), "body"), times))
-    sounds = recordings(spark, DATA / "keypad").select(F.monotonically_increasing_id().alias("id"), "content")
+    sounds = contents(spark, DATA / "keypad").select(F.monotonically_increasing_id().alias("id"), "content")
     topic, keypad = ({"uri": str(DATA / "logged" / name)} for name in ("docstring_topic", "keypad"))
     strided = {**topic, "options": {"truncation": "stride"}}
     return {

@@ -28,6 +28,7 @@ FLOORS = {
     "keypad-transcripts": ("text", "keys", 0.8),
     "calls-transcripts": ("text", "transcript", 0.5),
     "sounds-class": ("label", "sound", 0.9),
+    "drawings-sign": ("label", "sign", 0.9),
 }
 
 Row = dict[str, Any]

@@ -23,7 +23,7 @@ HEAD = """# Tutorials
 two. Here each ends in a table: a run file, two commands, and a prediction or an error for every row.
 
 ```sh
-./scripts/make_tutorials   # draws the tables, trains five tiny models and an adapter in five minutes of CPU, and logs them
+./scripts/make_tutorials   # draws the tables, trains six tiny models and an adapter in five minutes of CPU, and logs them
 ```
 
 The models have 130,000 to 260,000 parameters and do their jobs: the rows below are real, and training saw none of them. Any other model of
@@ -150,6 +150,16 @@ In the guide this is *Audio Transcription*; [recordings](recordings.md) has ever
         "sounds-class",
         {"file": "file", "prediction.label": "prediction.label", "prediction.score": "prediction.score", "sound": "sound"},
         right="sound",
+        predicted="label",
+    ),
+    Tutorial(
+        "Labels for images",
+        """Each drawing, whatever its size, format and mode, gets the sign that it shows; the model is a ViT of two layers.
+[images](images.md) has every form in which images arrive.""",
+        ".cache/models/drawings --task image-classification --name drawings",
+        "drawings-sign",
+        {"file": "file", "prediction.label": "prediction.label", "prediction.score": "prediction.score", "sign": "sign"},
+        right="sign",
         predicted="label",
     ),
 )
