@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 setup(
     name="sparkcoil",
     version="0.1.0",
-    description="Scores tables of text and audio with any Hugging Face transformers model logged in MLflow, on Spark, into Delta.",
+    description="Scores tables of text, audio and images with any Hugging Face transformers model logged in MLflow, on Spark, into Delta.",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
@@ -37,6 +37,7 @@ setup(
         "peft": ["peft>=0.17,<0.22"],
         "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
         "media": ["av>=12"],
+        "images": ["pillow>=11", "torchvision>=0.25"],
         "language": ["py3langid>=0.4"],
         "test": [
             "pytest>=8",

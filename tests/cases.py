@@ -12,9 +12,11 @@ from typing import Any
 
 import bad_media
 import one_by_one
+import seen_one_by_one
 import tiny_encoders
 import tiny_models
 import tiny_speech
+import tiny_vision
 
 from sparkcoil import testing
 
@@ -118,6 +120,11 @@ def sound(text: str) -> bytes:
     return bad_media.good_audio(len(text) / 32_000)
 
 
+def seer(family: str) -> Callable[[Path], Path]:
+    """Return what builds a tiny model that labels images."""
+    return lambda folder: tiny_vision.tiny_classifier(folder, family)
+
+
 def message(text: str) -> str:
     """Return a conversation with one message."""
     return json.dumps([{"role": "user", "content": text}])
@@ -150,6 +157,7 @@ CLASSIFIER = "AutoModelForSequenceClassification"
 VERDICTS = ("contradiction", "neutral", "entailment")
 NLI = {"id2label": dict(enumerate(VERDICTS)), "label2id": {name: i for i, name in enumerate(VERDICTS)}}
 STRIDE = {"truncation": "stride"}
+SEEN = seen_one_by_one.drawings
 T5 = {**NEW, "max_input_length": 64}  # which has no end of its own
 
 CASES = (
@@ -191,6 +199,16 @@ CASES = (
         cell=message,
     ),
     Case("llm/v1/completions", causal("llama"), of("prompt", PROMPTS), "prompt", partial(one_by_one.continuations, **NEW), NEW),
+    Case("image-classification", seer("vit"), SEEN, "image", seen_one_by_one.image_labels, cell=seen_one_by_one.picture),
+    Case(
+        "image-classification",
+        seer("resnet"),
+        SEEN,
+        "image",
+        seen_one_by_one.image_labels,
+        cell=seen_one_by_one.picture,
+        variant="resnet",
+    ),
     Case("llm/v1/embeddings", encoder("AutoModel"), of("input", TEXTS), "input", one_by_one.counted_embeddings),
     Case("question-answering", encoder("AutoModelForQuestionAnswering"), questions, "context", one_by_one.answers),
     Case("summarization", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),

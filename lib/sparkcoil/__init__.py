@@ -1,4 +1,4 @@
-"""Scores tables of text and audio with any Hugging Face transformers model logged in MLflow, on Spark, into Delta."""
+"""Scores tables of text, audio and images with any Hugging Face transformers model logged in MLflow, on Spark, into Delta."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -27,7 +27,6 @@ TableName = Annotated[str, Field(pattern=TABLE_NAME), expected("a table name of 
 Count = Annotated[int, Field(gt=0, lt=2**31), expected("a whole number above 0")]
 Number = Annotated[int, Field(ge=0, lt=2**31), expected("a whole number from 0")]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number of seconds above 0")]
-Megapixels = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("a number of megapixels above 0")]
 Money = Annotated[float, Field(gt=0, allow_inf_nan=False), expected("an amount above 0")]
 Version = Annotated[int, Field(ge=0), expected("a table version, a whole number from 0")]
 Flag = StrictBool

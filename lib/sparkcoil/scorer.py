@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 # The cell that says whether a row is one of those that the challenger scores too.
 CHALLENGED = "__challenged"
 CACHED_ENGINES = 2
-# What of the run file bounds a batch, by what the engine counts.
-SIZES = {"audio seconds": "max_batch_seconds", "megapixels": "max_batch_megapixels"}
+# What of the run file bounds a batch, by what the engine counts, and how many of its units one of it is.
+SIZES = {"audio seconds": ("max_batch_seconds", 1.0), "kilopixels": ("max_batch_pixels", 1e-3)}
 
 
 _cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
@@ -194,8 +194,8 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> An
 
 def budget_of(engine: Engine, overrides: Mapping[str, Any]) -> Budget:
     """Return the engine's own budget with what the run file says in its place."""
-    size = overrides.get(SIZES.get(engine.unit, "max_batch_tokens"))
-    size = int(size * engine.per_unit) if size else engine.budget.size
+    name, units = SIZES.get(engine.unit, ("max_batch_tokens", 1.0))
+    size = round(overrides[name] * units * engine.per_unit) if name in overrides else engine.budget.size
     return replace(engine.budget, size=size, rows=overrides.get("max_batch_rows") or engine.budget.rows)
 
 

@@ -22,7 +22,6 @@ from sparkcoil.fields import (
     Format,
     Keys,
     Keywords,
-    Megapixels,
     Number,
     Publish,
     Query,
@@ -157,8 +156,8 @@ class BatchingConfig(Section):
     """The most tokens in a batch, padding included."""
     max_batch_seconds: Seconds | None = None
     """The most seconds of audio in a batch, padding included."""
-    max_batch_megapixels: Megapixels | None = None
-    """The most millions of pixels in a batch, as the model takes them."""
+    max_batch_pixels: Count | None = None
+    """The most pixels in a batch, as the model takes them."""
     batch_timeout_seconds: Seconds = 600
     """How long the model may take for a batch, or for a step of one that is generated; a row that takes longer by itself is failed."""
     window_rows: Count | None = None

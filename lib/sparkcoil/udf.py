@@ -27,7 +27,7 @@ ScoringFunction = Callable[..., Column]
 RECORDINGS_AT_ONCE = 64
 
 # What of the run file's batching is for executors to know.
-BUDGET = {"max_batch_rows", "max_batch_tokens", "max_batch_seconds", "max_batch_megapixels"}
+BUDGET = {"max_batch_rows", "max_batch_tokens", "max_batch_seconds", "max_batch_pixels"}
 
 # What this process has cleared before: a scheduled run of ten rows would spend more on trying the model again than on scoring.
 _ready: dict[tuple[str, int, str], tuple[Any, Cleared]] = {}

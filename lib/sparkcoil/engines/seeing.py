@@ -18,7 +18,6 @@ from sparkcoil.tasks import Facts
 
 # Pixels in one batch as the model takes them: ten images of 224 x 224 on a CPU, three hundred on a GPU.
 CPU_BUDGET, GPU_BUDGET = Budget(2**19, 64), Budget(2**24, 1024)
-PIXELS_PER_UNIT = 1e6
 # What is longer than this many times its width would be blown up by a processor that brings the shorter side to a size of its own.
 LONGEST_SIDE = 100
 TOO_NARROW = RowError("input", "image_too_narrow", f"one side of the image is more than {LONGEST_SIDE} times as long as the other")
@@ -105,8 +104,8 @@ class Seer:
     finish: Finish
     facts: Facts
     budget: Budget
-    unit: str = "megapixels"
-    per_unit: float = PIXELS_PER_UNIT
+    unit: str = "kilopixels"
+    per_unit: float = 1_000.0
 
     @property
     def exact_lengths(self) -> bool:
