@@ -113,6 +113,7 @@ def report(
     set_: Set = [],  # noqa: B006
     run: Annotated[str | None, typer.Option(metavar="RUN_ID", help="the run_id of the run; the newest unless given")] = None,
     out: Annotated[Path, typer.Option(help="the HTML file to write")] = Path("report.html"),
+    images: Annotated[int, typer.Option(min=0, max=200, help="show thumbnails of so many of the run's images")] = 0,
 ) -> None:
     """Write the report of a past run as one HTML file, from its target alone; the last line printed says where it is, as JSON."""
 
@@ -123,7 +124,7 @@ def report(
         from sparkcoil.page import make_report
 
         with session(config.spark, name=f"report of {config.name}") as spark:
-            made = make_report(spark, config, run)
+            made = make_report(spark, config, run, images=images)
             return json.dumps({"report": str(made.write(out)), "run_id": made.run_id, "exit_code": 0})
 
     finish(reported)

@@ -12,9 +12,9 @@ from sparkcoil.spread import Chart
 STAGES = {
     "load": "load the model",
     "read": "read inputs",
-    "decode": "decode sound (beside the model)",
+    "decode": "decode sound or images (beside the model)",
     "features": "make features (beside it)",
-    "wait": "wait for sound",
+    "wait": "wait for sound or images",
     "prepare": "tokenise",
     "forward": "model",
     "write": "write predictions",

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from sparkcoil import account, charts, distributions, figures, noting, past, sink, tables
+from sparkcoil import account, charts, distributions, figures, noting, past, sink, tables, thumbnails
 from sparkcoil.account import Material
 from sparkcoil.config import RunConfig
 from sparkcoil.errors import TargetError
@@ -23,6 +23,7 @@ from sparkcoil.report import Clock, Progress
 from sparkcoil.sink import Target
 from sparkcoil.spread import PREVIOUS, THIS
 from sparkcoil.tasks import OWN_LABELS
+from sparkcoil.thumbnails import Thumbnail
 
 # Commits of others among which those of a run that has just ended, and the last one of the run before, are looked for.
 AMONG = 64
@@ -44,11 +45,14 @@ class Page:
         return Path(path)
 
 
-def make_report(spark: SparkSession, config: RunConfig, run_id: str | None = None) -> Page:
+def make_report(spark: SparkSession, config: RunConfig, run_id: str | None = None, *, images: int = 0) -> Page:
     """Return the report of a past run into the config's target, of the newest one unless it is named; MLflow is not asked.
 
-    Raises TargetError where the target is missing, or its history knows no such run.
+    With `images`, it shows thumbnails of so many of the images that were scored, read from the source as it is now.
+    Raises TargetError where the target is missing, or its history knows no such run, and ConfigError where rows have no images.
     """
+    if images:
+        thumbnails.check(config, str(config.task))
     named = config.target
     target = Target(named.table, named.path, tuple(config.source.keys), (), StructType(), config.task or "")
     if not sink.exists(spark, target):
@@ -58,7 +62,9 @@ def make_report(spark: SparkSession, config: RunConfig, run_id: str | None = Non
     mine = past.of_run(found, run_id, target=target.name)
     before = past.before(found, mine[0])
     parts = {part.version: part for part in past.parts(table, only=[*mine, *([before] if before else [])])}
-    return rendered(told(spark, config, target, [parts[each.version] for each in mine], parts[before.version] if before else None))
+    material = told(spark, config, target, [parts[each.version] for each in mine], parts[before.version] if before else None)
+    last = mine[-1]
+    return rendered(material, thumbnails.taken(spark, config, rows_of(spark, target, last, last.version), images) if images else ())
 
 
 def of_ended(spark: SparkSession, run: Run, progress: Progress, clock: Clock) -> Material:
@@ -96,9 +102,9 @@ def rows_of(spark: SparkSession, target: Target, part: Part, version: int | None
     return sink.read(spark, target, version).where(F.col("run_id") == part.run_id)
 
 
-def rendered(material: Material) -> Page:
-    """Return the page of all that is known of a run; whatever comes from data is escaped."""
+def rendered(material: Material, images: Sequence[Thumbnail] = ()) -> Page:
+    """Return the page of all that is known of a run, with thumbnails where there are some; whatever comes from data is escaped."""
     environment = Environment(loader=PackageLoader("sparkcoil", ""), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("report.html.jinja")
-    html = template.render(account=account.of(material), svg=lambda chart: Markup(charts.svg(chart)))
+    html = template.render(account=account.of(material), images=images, svg=lambda chart: Markup(charts.svg(chart)))
     return Page(material.run_id, html)

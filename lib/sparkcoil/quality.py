@@ -86,8 +86,8 @@ def fault_of(gate: str, field: str | None, gates: GatesConfig) -> Column | None:
 
 
 def is_empty(field: str, value: Column) -> Column:
-    """Return whether a field of a prediction has nothing in it: a blank text, no entity, an embedding of zeros, no speech."""
-    if field == "entities":
+    """Return whether a field of a prediction has nothing in it: a blank text, no entity, no object, an embedding of zeros, no speech."""
+    if field in ("entities", "objects", "segments"):
         return F.size(value) == 0
     if field == "embedding":
         return ~F.exists(value, lambda each: each != 0)

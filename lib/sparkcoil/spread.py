@@ -12,6 +12,8 @@ AMOUNTS = {
     "text": "characters",
     "answer": "characters",
     "entities": "entities",
+    "objects": "objects",
+    "segments": "segments",
     "prompt_tokens": "tokens",
     "completion_tokens": "tokens",
     "duration": "seconds",

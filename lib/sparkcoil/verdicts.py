@@ -15,7 +15,7 @@ from sparkcoil.tasks import Task
 # The gates that are judged of all rows before they are published, with the fields of a prediction that each can be asked of.
 GATES: Mapping[str, tuple[str, ...]] = {
     "max_failed_share": (),
-    "max_empty_share": ("text", "answer", "token", "entities", "embedding", "audio"),
+    "max_empty_share": ("text", "answer", "token", "entities", "objects", "segments", "embedding", "audio"),
     "max_truncated_share": (),
     "max_label_share": ("label",),
     "max_label_drift": ("label",),
