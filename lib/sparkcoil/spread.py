@@ -13,7 +13,6 @@ AMOUNTS = {
     "answer": "characters",
     "entities": "entities",
     "objects": "objects",
-    "segments": "segments",
     "prompt_tokens": "tokens",
     "completion_tokens": "tokens",
     "duration": "seconds",
