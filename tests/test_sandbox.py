@@ -58,7 +58,7 @@ Image.open = open
 def fresh() -> Iterator[Callable[..., Recording]]:
     """A function that decodes in a thread of its own, and so in a child of its own."""
     with ThreadPoolExecutor(1) as pool:
-        yield lambda content, decode=decoded, **given: pool.submit(decode, content, **given).result()
+        yield lambda content, by=decoded, **given: pool.submit(by, content, **given).result()
 
 
 @pytest.fixture
@@ -134,29 +134,29 @@ def test_a_bad_image_has_the_same_error_from_the_child(build: Callable[[], bytes
 @pytest.mark.parametrize("look", [pixels, size])
 def test_a_crash_costs_its_image_and_the_next_one_is_decoded(trouble: Callable[..., Any], look: Callable[..., Any]) -> None:
     for _ in range(2):
-        assert failure(trouble, line(11111), decode=look).code == "decoder_crashed"
-        np.testing.assert_array_equal(trouble(encode(scene()), decode=pixels), np.asarray(scene()))
+        assert failure(trouble, line(11111), by=look).code == "decoder_crashed"
+        np.testing.assert_array_equal(trouble(encode(scene()), by=pixels), np.asarray(scene()))
 
 
 def test_an_image_is_tried_again_where_the_child_ended_for_another_reason(trouble: Callable[..., Any], tmp_path: Path) -> None:
-    assert failure(trouble, line(44444), decode=pixels).code == "decoder_crashed"
+    assert failure(trouble, line(44444), by=pixels).code == "decoder_crashed"
     (tmp_path / "mark").touch()
-    assert trouble(line(44444), decode=pixels).shape == (1, 44444, 3)
+    assert trouble(line(44444), by=pixels).shape == (1, 44444, 3)
 
 
 def test_an_image_whose_decoder_hangs_is_given_up(trouble: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "LEAST_SECONDS", 1)
-    assert failure(trouble, line(22222), decode=pixels).code == "decoder_timeout"
-    assert trouble(line(9), decode=size) == (1, 9)
+    assert failure(trouble, line(22222), by=pixels).code == "decoder_timeout"
+    assert trouble(line(9), by=size) == (1, 9)
 
 
 def test_an_image_that_takes_too_much_memory_fails_alone(trouble: Callable[..., Any]) -> None:
-    assert failure(trouble, line(33333), decode=pixels).code == "image_too_large"
+    assert failure(trouble, line(33333), by=pixels).code == "image_too_large"
     # What is allowed may be more than there is: 14 GiB of pixels, of which the file holds none.
     bomb = png(PIXEL, size=BOMB)
-    assert failure(trouble, bomb, decode=pixels, max_pixels=BOMB[0] * BOMB[1]).code == "image_too_large"
-    assert trouble(bomb, decode=size, max_pixels=BOMB[0] * BOMB[1]) == BOMB
-    np.testing.assert_array_equal(trouble(encode(scene()), decode=pixels), np.asarray(scene()))
+    assert failure(trouble, bomb, by=pixels, max_pixels=BOMB[0] * BOMB[1]).code == "image_too_large"
+    assert trouble(bomb, by=size, max_pixels=BOMB[0] * BOMB[1]) == BOMB
+    np.testing.assert_array_equal(trouble(encode(scene()), by=pixels), np.asarray(scene()))
 
 
 def test_one_child_hears_and_sees() -> None:
