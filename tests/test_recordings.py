@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from bad_media import SECRET, encode, flac_claiming, good_audio, tone
+from file_cells import in_every_form, refused
 
-from sparkcoil import cells, recordings
+from sparkcoil import recordings
 from sparkcoil.errors import RowError
 from sparkcoil.media import decode_audio
 from sparkcoil.recordings import HearingOptions, Sound
@@ -41,22 +42,8 @@ def chirp(seconds: float, rate: int, channels: int = 1) -> np.ndarray:
 
 def forms(content: bytes, samples: np.ndarray, rate: int, file: Path) -> dict[str, tuple[Any, Any]]:
     """Return one recording in every form, each with the row's `sampling_rate`."""
-    file.write_bytes(content)
-    text = base64.b64encode(content)
     return {
-        "bytes": (content, None),
-        "bytes in a struct": ({"bytes": content, "path": b"clip.wav", "size": len(content)}, None),
-        "path": (str(file).encode(), None),
-        "path as a struct": ({"path": str(file).encode(), "size": 9}, None),
-        "path in a struct": ({"bytes": None, "path": str(file)}, None),
-        "file URI": ({"path": f"file://{file}"}, None),
-        "file URI as Spark writes it": ({"path": f"file:{file}"}, None),
-        "base64": ({"path": text}, None),
-        "base64 in lines": ({"path": b"\n".join(text[i : i + 76] for i in range(0, len(text), 76))}, None),
-        "base64 for URLs": ({"path": base64.urlsafe_b64encode(content).rstrip(b"=")}, None),
-        "base64 as bytes": (text, None),
-        "data URI": ({"path": b"data:audio/wav;base64," + text}, None),
-        "data URI in capitals": ({"path": b"DATA:audio/wav;base64," + text}, None),
+        **{name: (cell, None) for name, cell in in_every_form(content, file).items()},
         "float array": (samples.astype(np.float32), rate),
         "double array": (samples.astype(np.float64), float(rate)),
         "list": (samples.tolist(), rate),
@@ -72,8 +59,7 @@ def test_every_form_is_the_same_recording(tmp_path: Path, rate: int, channels: i
     content = encode(samples, rate, subtype="FLOAT")
     expected = decode_audio(content, 16000)
     for name, (cell, given) in forms(content, samples.astype(np.float32).mean(axis=1), rate, tmp_path / "a b%20c.wav").items():
-        as_text = {"path": cell} if name == "path" else cell
-        found = sound(as_text, rate=given, roots=(str(tmp_path),))
+        found = sound(cell, rate=given, roots=(str(tmp_path),))
         heard = found.samples(16000)
         np.testing.assert_allclose(heard.samples, expected.samples, rtol=0, atol=1e-6, err_msg=name)
         assert (found.probe(), heard.seconds, heard.warnings) == (expected.seconds, expected.seconds, ()), name
@@ -147,7 +133,6 @@ def test_the_option_gives_the_rate_of_arrays_and_the_rows_own_comes_first() -> N
         (tone(1), {"rate": 16000.5}, "audio_rate"),
         (tone(1), {"rate": float("inf")}, "audio_rate"),
         ({"array": tone(1), "sampling_rate": "CD"}, {}, "audio_rate"),
-        ({"path": 5}, {}, "audio_type"),
         (np.zeros(0), {"rate": 16000}, "empty_audio"),
         ([], {"rate": 16000}, "empty_audio"),
         ([0.0, None, 0.5], {"rate": 16000}, "non_finite_audio"),
@@ -159,14 +144,7 @@ def test_the_option_gives_the_rate_of_arrays_and_the_rows_own_comes_first() -> N
         (["a", "b"], {"rate": 16000}, "audio_type"),
         ({"samples": [0.1], "rate": 16000}, {}, "audio_type"),
         (tone(3), {"rate": 16000, "max_seconds": 2}, "audio_too_long"),
-        ({"bytes": None, "size": 2**30}, {}, "audio_too_large"),
-        ({"path": None, "size": 2**30}, {}, "audio_too_large"),
-        ({"path": b"data:audio/wav;base64,UklGR!!!"}, {}, "undecodable_audio"),
-        ({"path": base64.b64encode(good_audio(1))[:-300] + b"!" * 300}, {}, "undecodable_audio"),
-        ({"path": base64.b64encode(good_audio(1))[:1001]}, {}, "undecodable_audio"),
         ({"path": b"data:audio/wav;base64," + base64.b64encode(SECRET.encode())}, {}, "undecodable_audio"),
-        ({"path": b"\xff\xfe/calls"}, {}, "invalid_encoding"),
-        ({"path": b""}, {}, "path_invalid"),
     ],
 )
 def test_a_cell_that_is_no_recording_is_failed_with_its_code(cell: Any, given: dict[str, Any], code: str) -> None:
@@ -175,9 +153,9 @@ def test_a_cell_that_is_no_recording_is_failed_with_its_code(cell: Any, given: d
     assert SECRET.split()[2] not in error.message
 
 
-def test_a_cell_may_hold_so_many_bytes_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    content = good_audio(1)
-    monkeypatch.setattr(cells, "MAX_CELL_BYTES", len(content))
-    assert sound(content).probe() == 1.0
-    monkeypatch.setattr(cells, "MAX_CELL_BYTES", len(content) - 1)
-    assert failure(content).code == failure({"path": base64.b64encode(content)}).code == "audio_too_large"
+def test_a_cell_that_holds_no_file_is_failed_with_its_code(tmp_path: Path) -> None:
+    declared = tmp_path / "root"
+    declared.mkdir()
+    for name, (cell, code) in refused(good_audio(0.1), declared).items():
+        if name != "a number":  # which is no array either, and so without a rate
+            assert failure(cell, roots=(str(declared),)).code == code.replace("*", "audio"), name
