@@ -7,6 +7,7 @@ from typing import Any
 import tiny_vision
 import torch
 import transformers
+from tokenizers import pre_tokenizers
 
 QUERIES = 12
 LAYERS = {
@@ -110,3 +111,30 @@ def same_object(found: dict[str, Any], native: dict[str, Any]) -> bool:
     """Tell whether two objects are one."""
     apart = [abs(found["box"][side] - native["box"][side]) for side in ("xmin", "ymin", "xmax", "ymax")]
     return bool(found["label"] == native["label"] and abs(found["score"] - native["score"]) < 1e-4 and max(apart) <= 1)
+
+
+OWL_TEXT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "initializer_factor": 8.0}
+OWL_SIGHT = {"patch_size": 16, "image_size": 64, **OWL_TEXT}
+FINDERS = {"owlvit": "OwlViTImageProcessor", "owlv2": "Owlv2ImageProcessor"}
+
+
+def clip_tokenizer() -> Any:
+    """Return a tokenizer that reads letter by letter; the token that ends a text is the one with the highest number, as CLIP needs it."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = [*letters, *(f"{each}</w>" for each in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {each: i for i, each in enumerate(pieces)}
+    return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16, pad_token="!")
+
+
+def tiny_finder(folder: Path, family: str) -> Path:
+    """Return the folder with a random model that finds what texts say saved in it."""
+    torch.manual_seed(6)
+    tokenizer = clip_tokenizer()
+    text = {**OWL_TEXT, "vocab_size": len(tokenizer), "max_position_embeddings": 16}
+    text |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    given = {"text_config": text, "vision_config": OWL_SIGHT, "projection_dim": 32, "initializer_factor": 8.0}
+    model = transformers.AutoModelForZeroShotObjectDetection.from_config(transformers.AutoConfig.for_model(family, **given))
+    for head in (model.class_head, model.box_head):
+        for weight in head.parameters():
+            torch.nn.init.normal_(weight, std=0.2)  # they start so large that all is certain, and all boxes are one
+    return tiny_vision.saved(folder, model, getattr(transformers, FINDERS[family])(size=SQUARE), tokenizer)
