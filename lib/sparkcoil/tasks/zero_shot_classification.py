@@ -11,19 +11,24 @@ from sparkcoil.tasks import Facts, Input, Options, Prediction, Row, Task, decode
 from sparkcoil.truncation import SHARED_TOKENS, CutOrStride
 
 
-class LabelOptions(Options):
-    """Which labels there are, and how they are asked for."""
+class CandidateOptions(Options):
+    """Which labels there are."""
 
     candidate_labels: tuple[str, ...] = Field(
         default=(), description="the labels, as a list or separated by commas; or give them as a column"
     )
-    hypothesis_template: str = Field(default="This example is {}.", description="the sentence that a label is put into, at `{}`")
 
     @field_validator("candidate_labels", mode="before")
     @classmethod
     def split_labels(cls, value: Any) -> Any:
         """Return labels that were given as one text as a list."""
         return split(value) if isinstance(value, str) else value
+
+
+class LabelOptions(CandidateOptions):
+    """Which labels there are, and how they are asked for."""
+
+    hypothesis_template: str = Field(default="This example is {}.", description="the sentence that a label is put into, at `{}`")
 
     @field_validator("hypothesis_template")
     @classmethod
@@ -59,7 +64,7 @@ def read(row: Row, options: ZeroShotClassificationOptions) -> tuple[tuple[str, t
     return (text, asked(row, options)), () if text.strip() else ("blank_input",)
 
 
-def asked(row: Row, options: LabelOptions) -> tuple[str, ...]:
+def asked(row: Row, options: CandidateOptions) -> tuple[str, ...]:
     """Return the labels that a row may get, its own where there are some; raises RowError where there are none."""
     labels = labels_of(row["candidate_labels"]) if "candidate_labels" in row else options.candidate_labels
     if not labels:
