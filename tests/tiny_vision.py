@@ -78,3 +78,41 @@ def png(image: Image.Image, kind: str = "PNG", **given: Any) -> bytes:
     encoded = io.BytesIO()
     image.save(encoded, format=kind, **given)
     return encoded.getvalue()
+
+
+SQUARE64 = {"height": 64, "width": 64}
+NECK: dict[str, Any] = {"neck_hidden_sizes": [8, 8, 8, 8], "fusion_hidden_size": 8, "reassemble_factors": [4, 2, 1, 0.5]}
+BACKBONE: dict[str, Any] = {**TRANSFORMER, "model_type": "dinov2", "num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
+BACKBONE = {**BACKBONE, "reshape_hidden_states": False, "apply_layernorm": True}
+PYRAMID: dict[str, Any] = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 1, 2, 2]}
+# Each family of models of depth: its configuration, and its processor with what that is told.
+DEPTHS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "dpt": (
+        {**TRANSFORMER, **NECK, "num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3]},
+        "DPTImageProcessor",
+        {"size": SQUARE},
+    ),
+    # Images come out of its processor in sizes that depend on theirs.
+    "depth_anything": (
+        {
+            **NECK,
+            "backbone_config": BACKBONE,
+            "patch_size": 8,
+            "reassemble_hidden_size": 32,
+            "head_hidden_size": 8,
+            "initializer_range": 0.2,
+        },
+        "DPTImageProcessor",
+        {"size": SQUARE64, "keep_aspect_ratio": True, "ensure_multiple_of": 8},
+    ),
+    # And here in sizes that are theirs but for a remainder of 32.
+    "glpn": ({**PYRAMID, "decoder_hidden_size": 8, "initializer_range": 0.2}, "GLPNImageProcessor", {}),
+}
+
+
+def tiny_depth(folder: Path, family: str) -> Path:
+    """Return the folder with a random model that estimates depths saved in it."""
+    chosen, processor, told = DEPTHS[family]
+    torch.manual_seed(3)
+    model = transformers.AutoModelForDepthEstimation.from_config(transformers.AutoConfig.for_model(family, **chosen))
+    return saved(folder, model, getattr(transformers, processor)(**told))
