@@ -78,3 +78,90 @@ def png(image: Image.Image, kind: str = "PNG", **given: Any) -> bytes:
     encoded = io.BytesIO()
     image.save(encoded, format=kind, **given)
     return encoded.getvalue()
+
+
+SQUARE64 = {"height": 64, "width": 64}
+NECK: dict[str, Any] = {"neck_hidden_sizes": [8, 8, 8, 8], "fusion_hidden_size": 8, "reassemble_factors": [4, 2, 1, 0.5]}
+BACKBONE: dict[str, Any] = {**TRANSFORMER, "model_type": "dinov2", "num_hidden_layers": 4, "out_indices": [1, 2, 3, 4]}
+BACKBONE = {**BACKBONE, "reshape_hidden_states": False, "apply_layernorm": True}
+PYRAMID: dict[str, Any] = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1], "num_attention_heads": [1, 1, 2, 2]}
+# Each family of models of depth: its configuration, and its processor with what that is told.
+DEPTHS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "dpt": (
+        {**TRANSFORMER, **NECK, "num_hidden_layers": 4, "backbone_out_indices": [0, 1, 2, 3]},
+        "DPTImageProcessor",
+        {"size": SQUARE},
+    ),
+    # Images come out of its processor in sizes that depend on theirs.
+    "depth_anything": (
+        {
+            **NECK,
+            "backbone_config": BACKBONE,
+            "patch_size": 8,
+            "reassemble_hidden_size": 32,
+            "head_hidden_size": 8,
+            "initializer_range": 0.2,
+        },
+        "DPTImageProcessor",
+        {"size": SQUARE64, "keep_aspect_ratio": True, "ensure_multiple_of": 8},
+    ),
+    # And here in sizes that are theirs but for a remainder of 32.
+    "glpn": ({**PYRAMID, "decoder_hidden_size": 8, "initializer_range": 0.2}, "GLPNImageProcessor", {}),
+}
+
+
+def tiny_depth(folder: Path, family: str) -> Path:
+    """Return the folder with a random model that estimates depths saved in it."""
+    chosen, processor, told = DEPTHS[family]
+    torch.manual_seed(3)
+    model = transformers.AutoModelForDepthEstimation.from_config(transformers.AutoConfig.for_model(family, **chosen))
+    return saved(folder, model, getattr(transformers, processor)(**told))
+
+
+# What finds things: a backbone of four stages, whose last one is 32 times smaller than the image.
+FOUR_WINDOWS: dict[str, Any] = {**WINDOWS, "model_type": "swin", "image_size": 64, "window_size": 2, "initializer_range": 0.2}
+FOUR_WINDOWS |= {
+    "embed_dim": 8,
+    "depths": [1, 1, 1, 1],
+    "num_heads": [1, 1, 2, 2],
+    "out_features": ["stage1", "stage2", "stage3", "stage4"],
+}
+FOUR_BLOCKS: dict[str, Any] = {**BLOCKS, "model_type": "resnet", "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
+FOUR_BLOCKS |= {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
+FEEDFORWARD = {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "encoder_attention_heads": 2, "decoder_attention_heads": 2, "d_model": 16}
+FINDER: dict[str, Any] = {**FEEDFORWARD, "encoder_layers": 1, "decoder_layers": 2, "num_queries": 8, "init_std": 0.5}
+EIGHT_HEADS = {"encoder_attention_heads": 8, "decoder_attention_heads": 8}
+UNEQUAL = {"size": {"shortest_edge": 64, "longest_edge": 128}}
+# Each family of models that cut images into segments: its configuration, and its processor with what that is told.
+SEGMENTERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
+    "segformer": ({**PYRAMID, "decoder_hidden_size": 8, "initializer_range": 0.2}, "SegformerImageProcessor", {"size": SQUARE64}),
+    "upernet": (
+        {"backbone_config": FOUR_BLOCKS, "hidden_size": 8, "auxiliary_in_channels": 16, "auxiliary_channels": 8, "initializer_range": 0.2},
+        "SegformerImageProcessor",
+        {"size": SQUARE64},
+    ),
+    "maskformer": (
+        {"backbone_config": FOUR_WINDOWS, "decoder_config": {**FINDER, "model_type": "detr"}, "mask_feature_size": 16, "init_std": 0.5},
+        "MaskFormerImageProcessor",
+        UNEQUAL,
+    ),
+    "mask2former": (
+        {"backbone_config": FOUR_WINDOWS, "hidden_dim": 32, "feature_size": 32, "mask_feature_size": 32, "encoder_feedforward_dim": 16}
+        | {"dim_feedforward": 16, "encoder_layers": 1, "decoder_layers": 2, "num_attention_heads": 2, "num_queries": 8, "init_std": 0.5},
+        "Mask2FormerImageProcessor",
+        {"size": SQUARE64},
+    ),
+    "detr": ({**FINDER, **EIGHT_HEADS, "backbone_config": FOUR_BLOCKS}, "DetrImageProcessor", UNEQUAL),
+}
+
+
+def tiny_segmenter(folder: Path, family: str) -> Path:
+    """Return the folder with a random model that cuts images into segments saved in it."""
+    chosen, processor, told = SEGMENTERS[family]
+    torch.manual_seed(3)
+    configured = transformers.AutoConfig.for_model(family, **{**chosen, **named_labels()})
+    kind = "Semantic" if processor.startswith("Segformer") else "Universal"
+    model = getattr(transformers, f"AutoModelFor{kind}Segmentation").from_config(configured)
+    if family == "detr":
+        model.class_labels_classifier.bias.data[-1] = -5.0  # of a random one, most queries would say that there is nothing
+    return saved(folder, model, getattr(transformers, processor)(**told))

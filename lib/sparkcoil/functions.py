@@ -53,7 +53,7 @@ def expression(name: str, task: Task, *, on_error: str) -> str:
     values |= {
         field: f"from_json({values[field]}, '{kind}')" for field, kind in ledger.split_fields(task.prediction) if field in task.json_fields
     }
-    values |= {field: f"unbase64({values[field]})" for field in task.binary_fields}
+    values |= {field: decoded(values[field], kind) for field, kind in ledger.split_fields(task.prediction) if field in task.binary_fields}
     fields = ", ".join(f"'{field}', {value}" for field, value in values.items())
     prediction = f"named_struct({fields})"
     if on_error == "raise":
@@ -67,3 +67,16 @@ def expression(name: str, task: Task, *, on_error: str) -> str:
         'status', e.r.status,
         'error', if(e.r.status = 'ok', NULL, named_struct({error}, 'attempts', 1)),
         'warnings', e.r.warnings)"""
+
+
+def decoded(value: str, kind: str, *, depth: int = 0) -> str:
+    """Return in SQL a value of a type, whose bytes are base64, with the bytes in their place."""
+    if not ledger.BYTES.search(kind):
+        return value
+    outer, inner = ledger.opened(kind)
+    if outer == "ARRAY":
+        return f"transform({value}, e{depth} -> {decoded(f'e{depth}', inner, depth=depth + 1)})"
+    if outer != "STRUCT":
+        return f"unbase64({value})"
+    fields = (f"'{name}', {decoded(f'{value}.{name}', each, depth=depth)}" for name, each in ledger.fields_of(inner))
+    return f"named_struct({', '.join(fields)})"

@@ -1,5 +1,6 @@
 """The prediction table: its columns after the keys and the kept ones, the same whatever the data. Knows nothing of Spark."""
 
+import re
 from collections.abc import Mapping
 
 ERROR = "STRUCT<stage: STRING, code: STRING, message: STRING, retryable: BOOLEAN, attempts: INT>"
@@ -17,6 +18,9 @@ COLUMNS: Mapping[str, str] = {
     "scored_at": "TIMESTAMP",
 }
 
+
+# The type of bytes in a DDL string, at any depth; a struct's field of that name is followed by a colon.
+BYTES = re.compile(r"(?i)\bBINARY\b(?=\s*(?:[,>]|$))")
 
 # What another model says of the same row, NULL where it was not asked; a column of targets whose run file names a challenger.
 CHALLENGER = "challenger"
@@ -54,3 +58,14 @@ def split_fields(fields: str) -> list[tuple[str, str]]:
             found.append((name, kind))
             start = i + 1
     return found
+
+
+def opened(kind: str) -> tuple[str, str]:
+    """Return the outermost word of a type in capitals, and what stands in its angle brackets."""
+    outer, _, inner = kind.strip().partition("<")
+    return outer.upper(), inner.removesuffix(">")
+
+
+def fields_of(inner: str) -> list[tuple[str, str]]:
+    """Return the fields of a struct, by what stands in its angle brackets, as pairs of name and type."""
+    return [(name.rstrip(":"), kind) for name, kind in split_fields(inner)]

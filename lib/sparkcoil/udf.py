@@ -49,8 +49,20 @@ def arrived(prediction: Column, task: Task) -> Column:
         if name in task.json_fields:
             prediction = prediction.withField(name, F.from_json(prediction[name], kind))
         if name in task.binary_fields:
-            prediction = prediction.withField(name, F.unbase64(prediction[name]))
+            prediction = prediction.withField(name, decoded(prediction[name], kind))
     return prediction
+
+
+def decoded(value: Column, kind: str) -> Column:
+    """Return what is of a type but for its bytes, which are base64, with the bytes in their place."""
+    outer, inner = ledger.opened(kind)
+    if outer == "ARRAY":
+        return F.transform(value, lambda each: decoded(each, inner))
+    if outer != "STRUCT":
+        return F.unbase64(value)
+    for name, each in ledger.fields_of(inner):
+        value = value.withField(name, decoded(value[name], each)) if ledger.BYTES.search(each) else value
+    return value
 
 
 def scoring_function(

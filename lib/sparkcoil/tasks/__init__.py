@@ -125,8 +125,9 @@ class Task:
 
     @cached_property
     def binary_fields(self) -> tuple[str, ...]:
-        """The fields of the prediction that are bytes, and leave the worker as base64: MLflow's UDFs refuse to return BINARY."""
-        return tuple(name for name, kind in ledger.split_fields(self.prediction) if kind.upper() == "BINARY")
+        """The fields of the prediction that are or hold bytes, which leave the worker as base64: MLflow's UDFs refuse to return BINARY."""
+        fields = ledger.split_fields(self.prediction)
+        return tuple(name for name, kind in fields if ledger.BYTES.search(kind) and name not in self.json_fields)
 
     @property
     def has_own_labels(self) -> bool:
@@ -136,21 +137,29 @@ class Task:
     @property
     def wire(self) -> str:
         """The DDL of the prediction as it leaves the worker: text for what MLflow cannot convert, or would lose the nulls of."""
-        fields, texts = ledger.split_fields(self.prediction), (*self.json_fields, *self.binary_fields)
-        return ", ".join(f"{name} {'STRING' if name in texts else kind}" for name, kind in fields)
+        fields = ledger.split_fields(self.prediction)
+        return ", ".join(f"{name} {'STRING' if name in self.json_fields else ledger.BYTES.sub('STRING', kind)}" for name, kind in fields)
 
     def sent(self, prediction: Prediction) -> Prediction:
         """Return a prediction as it leaves the worker."""
-        return {**prediction, **{name: encoded(prediction[name]) for name in self.binary_fields}}
+        kinds = dict(ledger.split_fields(self.prediction)) if self.binary_fields else {}
+        return {**prediction, **{name: encoded(prediction[name], kinds[name]) for name in self.binary_fields}}
 
     def engine_of(self, architecture: str) -> str:
         """Return the engine that runs models of a class."""
         return next((engine for head, engine in self.engines if architecture.endswith(head)), self.engine)
 
 
-def encoded(content: bytes | None) -> str | None:
-    """Return bytes as base64."""
-    return None if content is None else base64.b64encode(content).decode()
+def encoded(value: Any, kind: str) -> Any:
+    """Return a value of a type with its bytes, however deep they are in it, as base64."""
+    if value is None or not ledger.BYTES.search(kind):
+        return value
+    outer, inner = ledger.opened(kind)
+    if outer == "ARRAY":
+        return [encoded(each, inner) for each in value]
+    if outer == "STRUCT":
+        return {name: encoded(value[name], kind) for name, kind in ledger.fields_of(inner)}
+    return base64.b64encode(value).decode()
 
 
 def wired(task: Task, columns: Mapping[str, C]) -> dict[str, C | str]:

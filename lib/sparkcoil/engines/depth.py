@@ -1,0 +1,37 @@
+"""Models that estimate how far away each pixel is, such as DPT, Depth Anything, GLPN and ZoeDepth."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sparkcoil import png
+from sparkcoil.engines import Placement, apart, encoder, seeing
+from sparkcoil.engines.seeing import Seen, Seer
+from sparkcoil.errors import RowError
+
+
+class Depth(NamedTuple):
+    """The depths of an image as a picture of its size, and what its black and its white stand for."""
+
+    depth: bytes
+    min: float
+    max: float
+
+
+def load(artifact: Path, options: Any, placement: Placement) -> Seer:
+    """Return the model of an artifact, whose result for an image is its Depth."""
+    return seeing.opened(artifact, "AutoModelForDepthEstimation", placement, lambda processor: partial(depths, processor))
+
+
+def depths(processor: Any, outputs: Any, seen: Sequence[Seen]) -> list[Depth | RowError]:
+    """Return the depths of each image, or the row's failure."""
+    return apart.each(outputs, seen, partial(pictured, processor))
+
+
+def pictured(processor: Any, outputs: Any, size: tuple[int, int]) -> Depth:
+    """Return the depths of one image, resized to it as its processor does."""
+    # Not by name: to ZoeDepth's processor this is the size of the source, to all others that of the target.
+    found = processor.post_process_depth_estimation(outputs, [size])[0]["predicted_depth"]
+    values = encoder.array(found).reshape(size)
+    return Depth(png.depths(values), float(values.min()), float(values.max()))

@@ -1,0 +1,111 @@
+"""Depths of images held against the native pipeline's, image by image, for every family and batch size, without Spark."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_vision
+import transformers
+from PIL import Image
+
+from sparkcoil import engines
+from sparkcoil.batching import Budget
+from sparkcoil.engines import Placement
+from sparkcoil.scoring import Record, Scoring
+from sparkcoil.tasks.depth_estimation import TASK
+
+SIZES = ((32, 32), (40, 60), (100, 50), (64, 64), (33, 97), (40, 60), (200, 120))
+IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
+IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
+
+
+@pytest.fixture(scope="module", params=tiny_vision.DEPTHS)
+def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_vision.tiny_depth(tmp_path_factory.mktemp("depth"), request.param)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_vision.tiny_depth(tmp_path_factory.mktemp("one"), "dpt")
+
+
+def natively(artifact: Path, images: Sequence[Image.Image]) -> list[np.ndarray]:
+    pipe: Any = transformers.pipeline("depth-estimation", model=str(artifact / "model"), device="cpu")
+    return [pipe(image)["predicted_depth"].numpy() for image in images]
+
+
+def scoring(artifact: Path, **options: Any) -> Scoring:
+    chosen = TASK.options(**options)
+    engine = engines.load(engines.name_of(TASK, artifact), artifact, chosen, Placement("cpu", "auto"))
+    return Scoring(TASK, engine, chosen, Budget(engine.budget.size * 8, 8))
+
+
+def batched(scoring: Scoring, batch: int) -> Scoring:
+    """Return the same with batches of at most so many images, and nothing remembered."""
+    return replace(scoring, budget=Budget(scoring.budget.size, batch), last=None)
+
+
+def rows(images: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"image": tiny_vision.png(image) if isinstance(image, Image.Image) else image} for image in images]
+
+
+def picture(prediction: Any) -> np.ndarray:
+    """Return the greys of a prediction, after a look at what kind of file it is."""
+    with Image.open(io.BytesIO(prediction["depth"])) as image:
+        assert (image.format, image.mode) == ("PNG", "I;16")
+        return np.asarray(image)
+
+
+def same(records: Sequence[Record], native: Sequence[np.ndarray]) -> bool:
+    """Tell whether depths are equal, within 1e-5 and half a step of the picture."""
+    assert [each.error for each in records] == [None] * len(native)
+    for found, theirs in zip((each.prediction for each in records), native, strict=True):
+        assert found is not None
+        step = (found["max"] - found["min"]) / 65_535
+        assert (found["min"], found["max"]) == pytest.approx((theirs.min(), theirs.max()), abs=1e-5)
+        if not np.allclose(found["min"] + picture(found) * step, theirs, rtol=0, atol=1e-5 + step * 0.51):
+            return False
+    return True
+
+
+def test_depths_equal_the_native_pipelines_for_every_batch_size_and_remainder(artifact: Path) -> None:
+    native = natively(artifact, IMAGES)
+    assert all(each.std() > 0.1 for each in native)
+    assert len({(each.shape, round(float(each.mean()), 4)) for each in native}) > len(IMAGES) // 2
+    loaded = scoring(artifact)
+    for batch in (1, 4, 64):
+        assert same(batched(loaded, batch).score(rows(IMAGES))[0], native)
+    for count in range(1, 5):
+        assert same(batched(loaded, 3).score(rows(IMAGES[:count]))[0], native[:count])
+
+
+def test_a_picture_is_of_its_images_size_and_goes_from_black_to_white(one: Path) -> None:
+    records = scoring(one).score(rows(IMAGES[:3]))[0]
+    pictures = [picture(each.prediction) for each in records]
+    assert [each.shape for each in pictures] == list(SIZES[:3])
+    assert {(int(each.min()), int(each.max())) for each in pictures} == {(0, 65_535)}
+
+
+def test_images_that_cannot_be_seen_fail_alone(one: Path) -> None:
+    found = scoring(one, max_pixels=2400).score(rows([IMAGES[0], b"no image", IMAGES[1], None, IMAGES[2]]))[0]
+    assert [each.error.code if each.error else None for each in found] == [
+        None, "undecodable_image", None, "null_input", "image_too_large"
+    ]  # fmt: skip
+
+
+def test_depths_that_are_not_finite_fail_alone(one: Path) -> None:
+    broken = scoring(one)
+    forward = broken.engine.model.forward
+
+    def with_a_hole(**inputs: Any) -> Any:
+        outputs = forward(**inputs)
+        outputs.predicted_depth[1, 3, 4] = float("nan")
+        return outputs
+
+    broken.engine.model.forward = with_a_hole
+    found = broken.score(rows(IMAGES[:3]))[0]
+    assert sorted(each.error.code if each.error else "ok" for each in found) == ["non_finite", "ok", "ok"]
