@@ -137,8 +137,12 @@ class Seer:
         for shape in dict.fromkeys(each.shape for each in seen):
             group = [i for i, each in enumerate(seen) if each.shape == shape]
             alike = [seen[i] for i in group]
-            found.update(zip(group, self.finish(self.model(**self.stacked(alike)), alike), strict=True))
+            found.update(zip(group, self.finish(self.outputs(alike), alike), strict=True))
         return [found[i] for i in range(len(seen))]
+
+    def outputs(self, alike: Sequence[Seen]) -> Any:
+        """Return what the model gives for images of one shape."""
+        return self.model(**self.stacked(alike))
 
     def stacked(self, alike: Sequence[Seen]) -> dict[str, torch.Tensor]:
         """Return the inputs of images of one shape as a batch where the model is, in its number format."""
