@@ -128,3 +128,22 @@ def tiny_likener(folder: Path, family: str) -> Path:
         told_tokenizer = folder / "model" / "tokenizer_config.json"
         told_tokenizer.write_text(json.dumps({**json.loads(told_tokenizer.read_text()), "model_input_names": ["input_ids"]}))
     return folder
+
+
+# The halves that see of models that place images and texts in one space, by class, each with the family of its image processor.
+EYES = {"CLIPVisionModel": "clip", "CLIPVisionModelWithProjection": "clip", "SiglipVisionModel": "siglip"}
+
+
+def tiny_embedder(folder: Path, kind: str) -> Path:
+    """Return the folder with a random model saved in it that makes vectors of images: of a family, or of a class in EYES."""
+    torch.manual_seed(6)
+    if kind in LIKENERS:
+        return tiny_likener(folder, kind)
+    if kind in EYES:
+        processor, told, _ = LIKENERS[EYES[kind]]
+        model_class = getattr(transformers, kind)
+        config = model_class.config_class(**TRANSFORMER, initializer_factor=4.0, projection_dim=24)
+        return saved(folder, model_class(config), getattr(transformers, processor)(**told))
+    chosen, processor, told = CLASSIFIERS[kind]
+    config = transformers.AutoConfig.for_model(kind, **{name: value for name, value in chosen.items() if name != "architectures"})
+    return saved(folder, transformers.AutoModel.from_config(config), getattr(transformers, processor)(**told))
