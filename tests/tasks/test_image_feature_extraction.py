@@ -1,7 +1,7 @@
 """Embeddings of images held against what the native pipeline and the models themselves give, image by image, without Spark."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,11 @@ Artifacts = dict[str, Path]
 
 
 @pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artifacts]:
     kinds = (*NATIVE, *SHARED, "CLIPVisionModelWithProjection")
-    return {kind: tiny_vision.tiny_embedder(tmp_path_factory.mktemp("embedder"), kind) for kind in kinds}
+    yield {kind: tiny_vision.tiny_embedder(tmp_path_factory.mktemp("embedder"), kind) for kind in kinds}
+    for each in (pipe, pooled, loaded):
+        each.cache_clear()
 
 
 @cache
@@ -53,7 +55,7 @@ def states(artifact: Path) -> list[np.ndarray]:
     return [each.reshape(len(each), -1).T if each.ndim == 3 else each for each in found]
 
 
-@cache
+@lru_cache(2)
 def loaded(artifact: Path, options: Options) -> Scoring:
     engine = engines.load(engines.name_of(TASK, artifact), artifact, options, Placement("cpu", "auto"))
     return Scoring(TASK, engine, options, engine.budget)

@@ -1,7 +1,7 @@
 """Labels that a model was never trained on held against the native pipeline's, image by image, for every batch size, without Spark."""
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_vision.tiny_likener(tmp_path_factory.mktemp("clip"), "clip")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield tiny_vision.tiny_likener(tmp_path_factory.mktemp("clip"), "clip")
+    loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def natively(artifact: Path, images: Sequence[Image.Image], labels: Sequence[str
     return [pipe(image, candidate_labels=list(labels), **given) for image in images]
 
 
-@cache
+@lru_cache(2)
 def loaded(artifact: Path, template: str) -> Engine:
     """Return the engine of an artifact, which knows of its options the template alone."""
     return engines.load(engines.name_of(TASK, artifact), artifact, TASK.options(hypothesis_template=template), Placement("cpu", "auto"))

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,21 @@ PROJECTING = "CLIPVisionModelWithProjection"
 CLASS_TOKENS = ("cls_token", "class_embedding")
 
 
+@dataclass(kw_only=True)
 class ImageEmbedder(Seer):
     """An image processor with its model; `forward` gives one vector for each image, in float32."""
 
-    def outputs(self, alike: Sequence[Seen]) -> Any:
-        """Return what the model makes of images of one shape, by themselves where it reads texts too."""
+    options: Any
+
+    def outputs(self, alike: Sequence[Seen]) -> torch.Tensor:
+        """Return the pooled vectors of images of one shape; a model that reads texts too is asked for what it makes of images alone."""
         look = getattr(self.model, "get_image_features", self.model)
-        return look(**self.stacked(alike))
+        return pooled(look(**self.stacked(alike)), alike, model=self.model, pooling=self.options.pooling)
 
 
-def embeddings(outputs: Any, seen: Sequence[Seen], *, model: Any, options: Any) -> list[np.ndarray | RowError]:
-    """Return the vector of each image; raises ModelError where the model does not offer the pooling."""
-    vectors = pooled(outputs, seen, model=model, pooling=options.pooling).float()
-    rows = encoder.array(embedder.cut(vectors, options.dimensions, normalize=options.normalize))
+def embeddings(vectors: torch.Tensor, seen: Sequence[Seen], *, options: Any) -> list[np.ndarray | RowError]:
+    """Return the embedding of each image from its pooled vector."""
+    rows = encoder.array(embedder.cut(vectors.float(), options.dimensions, normalize=options.normalize))
     return [row if np.isfinite(row).all() else NON_FINITE for row in rows]
 
 
@@ -72,5 +74,5 @@ def load(artifact: Path, options: Any, placement: Placement) -> ImageEmbedder:
         # A classifier was trained without a pooler: its weights would be random.
         placement = replace(placement, load_kwargs={"add_pooling_layer": False, **placement.load_kwargs})
     auto_class = PROJECTING if architecture == PROJECTING else "AutoModel"
-    seer = seeing.opened(artifact, auto_class, placement, lambda processor: embeddings)
-    return ImageEmbedder(**{**vars(seer), "finish": partial(embeddings, model=seer.model, options=options)})
+    seer = seeing.opened(artifact, auto_class, placement, lambda processor: partial(embeddings, options=options))
+    return ImageEmbedder(**vars(seer), options=options)
