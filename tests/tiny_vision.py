@@ -1,13 +1,16 @@
 """Tiny vision models with random weights, laid out as logged models, and images to try them on."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tiny_encoders
 import torch
 import transformers
 from PIL import Image
+from tokenizers import pre_tokenizers
 
 # Two threads of torch on a machine that others use too are dozens of times slower than one.
 torch.set_num_threads(1)
@@ -165,3 +168,69 @@ def tiny_segmenter(folder: Path, family: str) -> Path:
     if family == "detr":
         model.class_labels_classifier.bias.data[-1] = -5.0  # of a random one, most queries would say that there is nothing
     return saved(folder, model, getattr(transformers, processor)(**told))
+
+
+# Each family that places images and texts in one space: its image processor with what that is told, and its texts' tokenizer.
+CROPPED: dict[str, Any] = {"size": {"shortest_edge": 32}, "crop_size": SQUARE}
+LIKENERS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "clip": ("CLIPImageProcessor", CROPPED, "clip"),
+    "metaclip_2": ("CLIPImageProcessor", CROPPED, "clip"),
+    "altclip": ("CLIPImageProcessor", CROPPED, "roberta"),
+    "chinese_clip": ("ChineseCLIPImageProcessor", {"size": SQUARE, "crop_size": SQUARE}, "bert"),
+    "siglip": ("SiglipImageProcessor", {"size": SQUARE}, "roberta"),
+    # Images are cut into as many patches of eight by eight as fit into twelve, whatever their sides.
+    "siglip2": ("Siglip2ImageProcessor", {"patch_size": 8, "max_num_patches": 12}, "roberta"),
+}
+
+
+def clip_tokenizer() -> Any:
+    """Return a tokenizer that reads letter by letter."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces = [*letters, *(f"{each}</w>" for each in letters), "<|startoftext|>", "<|endoftext|>"]
+    return transformers.CLIPTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, merges=[], model_max_length=77)
+
+
+def text_config(family: str, tokenizer: Any) -> dict[str, Any]:
+    """Return how a model that places images and texts in one space reads texts."""
+    offset = 2 if family == "altclip" else 0
+    special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    config = {**TRANSFORMER, **special, "vocab_size": len(tokenizer), "max_position_embeddings": tokenizer.model_max_length + offset}
+    return config | {"initializer_factor": 4.0, "projection_dim": 24, "project_dim": 24, "projection_size": 32}
+
+
+def tiny_likener(folder: Path, family: str) -> Path:
+    """Return the folder with a random model saved in it that places images and texts in one space."""
+    processor, told, reads = LIKENERS[family]
+    tokenizer: Any = clip_tokenizer() if reads == "clip" else tiny_encoders.TOKENIZERS[reads]()
+    vision = {**TRANSFORMER, "initializer_factor": 4.0, "projection_dim": 24, "num_patches": 16}
+    torch.manual_seed(5)
+    config = transformers.AutoConfig.for_model(
+        family, text_config=text_config(family, tokenizer), vision_config=vision, projection_dim=24, initializer_factor=4.0
+    )
+    model = transformers.AutoModelForZeroShotImageClassification.from_config(config)
+    with torch.no_grad():  # so that labels differ, but none takes all
+        model.logit_scale.fill_(1.0)
+    saved(folder, model, getattr(transformers, processor)(**told), tokenizer)
+    if family == "siglip":  # its own tokenizers say so, and so it sees the padding of texts too
+        told_tokenizer = folder / "model" / "tokenizer_config.json"
+        told_tokenizer.write_text(json.dumps({**json.loads(told_tokenizer.read_text()), "model_input_names": ["input_ids"]}))
+    return folder
+
+
+# The halves that see of models that place images and texts in one space, by class, each with the family of its image processor.
+EYES = {"CLIPVisionModel": "clip", "CLIPVisionModelWithProjection": "clip", "SiglipVisionModel": "siglip"}
+
+
+def tiny_embedder(folder: Path, kind: str) -> Path:
+    """Return the folder with a random model saved in it that makes vectors of images: of a family, or of a class in EYES."""
+    torch.manual_seed(6)
+    if kind in LIKENERS:
+        return tiny_likener(folder, kind)
+    if kind in EYES:
+        processor, told, _ = LIKENERS[EYES[kind]]
+        model_class = getattr(transformers, kind)
+        config = model_class.config_class(**TRANSFORMER, initializer_factor=4.0, projection_dim=24)
+        return saved(folder, model_class(config), getattr(transformers, processor)(**told))
+    chosen, processor, told = CLASSIFIERS[kind]
+    config = transformers.AutoConfig.for_model(kind, **{name: value for name, value in chosen.items() if name != "architectures"})
+    return saved(folder, transformers.AutoModel.from_config(config), getattr(transformers, processor)(**told))

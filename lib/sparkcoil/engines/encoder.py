@@ -20,7 +20,7 @@ from sparkcoil.tasks import Facts
 # On an H200, tickets cut by 4,096 took BERT-base 0.95 of the time in float32, 0.91 in bfloat16; larger batches gained next to nothing.
 CPU_BUDGET, GPU_BUDGET = Budget(1_024, 256, padding=32), Budget(32_768, 4_096, padding=4_096)
 # Position tables of these models start after the padding index, so that they hold fewer positions than rows.
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet", "clap_text_model", "altclip_text_model")
 NON_FINITE = RowError("output", "non_finite", "the model gave NaN or infinity")
 
 
