@@ -31,6 +31,8 @@ from sparkcoil.tasks import Facts
 
 # Pixels in one batch as the model takes them: fourteen images of 384 x 384 on a CPU, fifty-seven on a GPU.
 CPU_BUDGET, GPU_BUDGET = Budget(2**21, 64), Budget(2**23, 128)
+# A height and a width of which a processor that sees in pieces makes many.
+WIDE = (40, 400)
 # Models whose `generate` hands over to a part of theirs, which has a generation configuration of its own.
 HANDED_OVER = {"blip": "text_decoder", "blip-2": "language_model", "instructblip": "language_model"}
 # What no auto class of transformers 5 loads.
@@ -65,15 +67,17 @@ class Onset(Watch):
 class Reader(Ahead):
     """Makes prompts of images and texts ahead of their batch; `options` are those of the run, whose template holds for all rows."""
 
-    def __init__(self, maker: Maker, decoder: Decoder, positions: int, options: Any) -> None:
+    def __init__(self, maker: Maker, decoder: Decoder, positions: int, options: Any, architecture: str) -> None:
         super().__init__(self._made, "image")
         self.maker = maker
         self.decoder = decoder
         self.positions = positions
         self.options = options
+        # A BLIP writes on from all but the last token of a prompt, or from a token of its own where a prompt is a question.
+        self.asks, self.dropped = architecture.endswith("ForQuestionAnswering"), int(architecture == "BlipForConditionalGeneration")
         self._probed = lru_cache(REMEMBERED_SIZES)(self._tried)
-        first, second = map(self._tried, PROBED)
-        self.same = first if first == second else None
+        tried = set(map(self._tried, (*PROBED, WIDE)))
+        self.same = tried.pop() if len(tried) == 1 else None
 
     def extent(self, picture: Picture) -> Extent:
         """Return what the model will be given of an image, by its header alone; raises RowError."""
@@ -89,6 +93,8 @@ class Reader(Ahead):
     def fitted(self, view: View, extent: Extent) -> Prepared:
         """Return a row whose text is cut to what the model has room for; raises RowError where it may not be cut."""
         request: Request = view.asked
+        if self.asks and not request.content:
+            raise RowError("input", "null_input", "the model answers questions, and text is none")
         room = self.positions - planning.reserved(self.decoder, request.options, self.positions) - extent.tokens
         limit = min(room, request.options.max_input_length or room)
         own = request.options
@@ -97,6 +103,11 @@ class Reader(Ahead):
         text, length, is_cut = illustrated.cut(self.decoder.tokenizer, str(request.content), limit, own)
         asked = View(view.picture, replace(request, content=text))
         return Prepared(asked, extent.pixels + length, ("truncated",) if is_cut else ())
+
+    def standing(self, inputs: Inputs) -> int:
+        """Return how many tokens stand before the first new one."""
+        name = "input_ids" if self.decoder.decoder_only and not self.asks else "decoder_input_ids"
+        return max(1, inputs[name].shape[1] - self.dropped) if name in inputs else 1
 
     def _made(self, view: View) -> Illustrated:
         request: Request = view.asked
@@ -113,8 +124,8 @@ class Reader(Ahead):
                     raise
                 raise RowError("input", "unpreparable", f"the model's processor raised {type(error).__name__}") from None
             ids = illustrated.tokens(inputs)
-            standing = len(ids) if self.decoder.decoder_only else len(tuple(inputs.get("decoder_input_ids", ((0,),))[0]))
-            plan = planning.plan(self.decoder, request.options, ids, standing=max(1, standing), room=self.positions - standing)
+            standing = self.standing(inputs)
+            plan = planning.plan(self.decoder, request.options, ids, standing=standing, room=self.positions - standing)
             return Illustrated(request, said, ids, plan, inputs)
 
 
@@ -220,7 +231,7 @@ def load(artifact: Path, options: Any, placement: Placement) -> Describer:
     model = checkpoint.load_model(artifact, architecture if architecture in BY_NAME else "AutoModelForImageTextToText", placement)
     decoder = planning.decoder(writer(model), processor.tokenizer)
     positions = planning.positions(model.config.get_text_config(decoder=True), "decoder")
-    reader = Reader(Maker(processor), decoder, positions, options)
+    reader = Reader(Maker(processor), decoder, positions, options, architecture)
     budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
     return Describer(reader=reader, model=model, decoder=decoder, facts={"model": type(model).__name__}, budget=budget)
 
