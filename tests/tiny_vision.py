@@ -108,7 +108,8 @@ IMAGE_CHAT = (
     "{% if add_generation_prompt %}<s>assistant:{% endif %}"
 )
 # A random model hardly ever ends a text: these tokens end it too, so that some texts end early.
-WRITER_ENDS = (*range(60, 80), 101, 200)
+WRITER_ENDS = (*range(60, 80), 9, 95)
+SEPARATORS = {"blip": 72, "blip-vqa": 94}
 WRITERS = ("blip", "blip-vqa", "vit-gpt2", "llava", "qwen2_vl", "idefics3")
 
 
@@ -137,7 +138,7 @@ def spelling(*further: str, ends: bool = False) -> Any:
 def blip(family: str) -> tuple[Any, Any]:
     """Return a BLIP that captions, or one that answers, with its processor."""
     tokenizer = spelling(ends=True)
-    text = {**WRITING, "encoder_hidden_size": 32, "projection_dim": 16, "sep_token_id": 101, "vocab_size": len(tokenizer)}
+    text = {**WRITING, "encoder_hidden_size": 32, "projection_dim": 16, "sep_token_id": SEPARATORS[family], "vocab_size": len(tokenizer)}
     config = transformers.BlipConfig(text_config=text, vision_config={**SIGHT, "initializer_range": 0.2}, projection_dim=16)
     made = transformers.BlipForQuestionAnswering if family == "blip-vqa" else transformers.BlipForConditionalGeneration
     return made(config), transformers.BlipProcessor(transformers.BlipImageProcessor(size=SQUARE), tokenizer)
@@ -209,3 +210,25 @@ def idefics() -> tuple[Any, Any]:
     looked = transformers.Idefics3ImageProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     processor = transformers.Idefics3Processor(looked, tokenizer, image_seq_len=4, chat_template=IMAGE_CHAT.replace("IMAGE", "<image>"))
     return transformers.Idefics3ForConditionalGeneration(config), processor
+
+
+DONUT = ("<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "</s_answer>")
+
+
+def tiny_donut(folder: Path) -> Path:
+    """Return the folder with a random Donut that likes to end its answers saved in it."""
+    tokenizer = spelling(*DONUT)
+    torch.manual_seed(3)
+    encoder = transformers.DonutSwinConfig(**{**WINDOWS, "initializer_range": 0.2})
+    layers = {"decoder_layers": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 64, "max_position_embeddings": 128}
+    tokens = {"pad_token_id": 0, "bos_token_id": 3, "eos_token_id": 1, "decoder_start_token_id": 3, "tie_word_embeddings": False}
+    decoder = transformers.MBartConfig(vocab_size=len(tokenizer), d_model=32, init_std=0.5, **layers, **tokens)
+    model = transformers.VisionEncoderDecoderModel(transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder))
+    model.generation_config = transformers.GenerationConfig(decoder_start_token_id=3, pad_token_id=0, eos_token_id=1)
+    with torch.no_grad():
+        for token in ("</s>", "</s_answer>"):
+            model.decoder.lm_head.weight[tokenizer.convert_tokens_to_ids(token)] *= 2.0
+        for name, weight in model.encoder.named_parameters():
+            if weight.dim() > 1 and "norm" not in name:
+                weight.mul_(3.0)
+    return saved(folder, model, transformers.DonutImageProcessor(size=SQUARE), tokenizer)

@@ -36,16 +36,21 @@ class Illustrated(Prompt):
 
 @dataclass(frozen=True)
 class Beside:
-    """An image processor beside a tokenizer, for models without a processor: what they write goes on from the text."""
+    """An image processor beside a tokenizer, for models without a processor: what they write goes on from the text.
+
+    `start` is the token that texts begin with; a Donut's begin with a token for what it is asked to do, which is in the text.
+    """
 
     image_processor: Any
     tokenizer: Any
+    start: int | None
 
     def __call__(self, images: Any, text: str | None, return_tensors: str) -> Inputs:
         """Return an image, and the tokens of a text as those that the model has written by then."""
         found = dict(self.image_processor(images=images, return_tensors=return_tensors))
         if text:
-            found["decoder_input_ids"] = self.tokenizer(text, add_special_tokens=False, return_tensors=return_tensors)["input_ids"]
+            ids = self.tokenizer(text, add_special_tokens=False, return_tensors=return_tensors)["input_ids"]
+            found["decoder_input_ids"] = ids if self.start is None else torch.cat([torch.full_like(ids[:, :1], self.start), ids], dim=1)
         return found
 
 
@@ -88,10 +93,10 @@ class Maker:
         return self.processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True, **given)
 
     def tried(self, image: Image.Image, options: Any) -> Inputs:
-        """Return what the model is given of an image and the shortest text; raises ModelError where no text would have an image in it."""
-        text = self.token if self.token and self.is_whole(options) else ""
+        """Return what the model is given of an image and a short text; raises ModelError where a text would have no image in it."""
+        text = self.token if self.token and self.is_whole(options) else "a"
         try:
-            found = self.inputs(image, text or "", options)
+            found = self.inputs(image, text, options)
         except TemplateError:
             raise ModelError("the model's chat template takes no message with an image; set `prompt_template` to what it reads") from None
         except Exception as error:

@@ -26,7 +26,7 @@ from sparkcoil.generation import Generated, Request
 from sparkcoil.illustrated import Beside, Illustrated, Inputs, Maker
 from sparkcoil.images import Picture
 from sparkcoil.planning import Decoder
-from sparkcoil.steps import Ended, Watch, completed
+from sparkcoil.steps import Ended, Ending, Watch, completed
 from sparkcoil.tasks import Facts
 
 # Pixels in one batch as the model takes them: fourteen images of 384 x 384 on a CPU, fifty-seven on a GPU.
@@ -41,7 +41,7 @@ BY_NAME = ("BlipForQuestionAnswering",)
 
 @dataclass(frozen=True)
 class Extent:
-    """How many pixels the model is given of an image, and the tokens of the prompt that has no text in it."""
+    """How many pixels the model is given of an image, and the tokens of the prompt with hardly a text in it."""
 
     pixels: int
     tokens: int
@@ -155,19 +155,23 @@ class Describer:
         return self.reader.spent()
 
     @torch.inference_mode()
-    def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
+    def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
         """Return what was generated for each row; one whose image cannot be decoded fails by itself."""
         made = self.reader.taken(batch)
         prompts = [each if isinstance(each, RowError) else Prepared(each, 0) for each in made]
-        return batching.spread(prompts, lambda prepared: writing.fitting(prepared, self.written))
+        return batching.spread(prompts, self.settled)
 
-    def written(self, batch: Sequence[Prepared]) -> list[Generated | RowError]:
+    def settled(self, batch: Sequence[Prepared]) -> list[Any]:
+        """Return what is written for each prompt; one that has not the form asked for is tried again."""
+        return writing.fitting(batch, self.written)
+
+    def written(self, batch: Sequence[Prepared]) -> list[Any]:
         """Return what the model writes for each prompt."""
         prompts: list[Illustrated] = [each.features for each in batch]
         grouped: dict[Hashable, list[int]] = {}
         for i, prompt in enumerate(prompts):
             grouped.setdefault(self.key(prompt, i), []).append(i)
-        found: dict[int, Generated | RowError] = {}
+        found: dict[int, Any] = {}
         for group in grouped.values():
             found.update(zip(group, self.alike([prompts[i] for i in group]), strict=True))
         return [found[i] for i in range(len(prompts))]
@@ -180,14 +184,14 @@ class Describer:
         alone = plan.seed is not None or shapes is None
         return plan.settings, shapes, plan.ending.limit if bounded else None, place if alone else None
 
-    def alike(self, prompts: Sequence[Illustrated]) -> list[Generated | RowError]:
+    def alike(self, prompts: Sequence[Illustrated]) -> list[Any]:
         """Return what the model writes for prompts that share a call."""
         endings = [each.plan.ending for each in prompts]
         settings = {**dict(prompts[0].plan.settings), "max_new_tokens": max(each.limit for each in endings)}
         if self.model.config.model_type != "blip":  # which says both itself
             settings |= {"pad_token_id": self.decoder.pad, "eos_token_id": list(self.decoder.eos) or None}
         ended = Ended(self.decoder.tokenizer, endings, 0)
-        onset = Onset(ended)
+        onset = self.onset(ended)
         with seeded(prompts[0].plan.seed, self.model.device):
             output = self.model.generate(
                 **self.joined([each.inputs for each in prompts]),
@@ -199,11 +203,15 @@ class Describer:
         return [
             RowError("output", "non_finite", "the model gave NaN")
             if i in lost
-            else self.told(prompt, ended.endings[i], texts[i * share : (i + 1) * share])
+            else self.told(prompt, ended.endings[i], texts[i * share : (i + 1) * share], onset, i)
             for i, prompt in enumerate(prompts)
         ]
 
-    def told(self, prompt: Illustrated, ending: Any, sequences: Sequence[Sequence[int]]) -> Generated:
+    def onset(self, ended: Ended) -> Onset:
+        """Return what looks at every step."""
+        return Onset(ended)
+
+    def told(self, prompt: Illustrated, ending: Ending, sequences: Sequence[Sequence[int]], onset: Any, place: int) -> Any:
         """Return a row's texts from the new tokens of each."""
         completions = tuple(completed(self.decoder.tokenizer, ending, tokens, self.decoder.eos) for tokens in sequences)
         return Generated(prompt.request, prompt.text, len(prompt.ids), completions)
@@ -224,16 +232,23 @@ class Describer:
 def load(artifact: Path, options: Any, placement: Placement) -> Describer:
     """Return the model of an artifact with its processor; raises ModelError where prompts would have no image in them."""
     architecture = LoggedModel(str(artifact), None, artifact).architecture
-    if architecture.endswith("VisionEncoderDecoderModel"):
-        processor: Any = Beside(checkpoint.load_image_processor(artifact, placement), checkpoint.load_tokenizer(artifact, placement))
-    else:
-        processor = checkpoint.load_processor(artifact, placement)
     model = checkpoint.load_model(artifact, architecture if architecture in BY_NAME else "AutoModelForImageTextToText", placement)
+    processor = processor_of(model, artifact, placement)
     decoder = planning.decoder(writer(model), processor.tokenizer)
     positions = planning.positions(model.config.get_text_config(decoder=True), "decoder")
     reader = Reader(Maker(processor), decoder, positions, options, architecture)
     budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
     return Describer(reader=reader, model=model, decoder=decoder, facts={"model": type(model).__name__}, budget=budget)
+
+
+def processor_of(model: Any, artifact: Path, placement: Placement) -> Any:
+    """Return what makes a model's prompts: its processor, or for an encoder with a decoder what stands in for one."""
+    if model.config.model_type != "vision-encoder-decoder":
+        return checkpoint.load_processor(artifact, placement)
+    parts = checkpoint.load_image_processor(artifact, placement), checkpoint.load_tokenizer(artifact, placement)
+    own = model.generation_config
+    start = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
+    return Beside(*parts, None if "donut" in model.config.encoder.model_type else start)
 
 
 def writer(model: Any) -> Any:
