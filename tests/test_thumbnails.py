@@ -43,7 +43,9 @@ def test_an_image_that_cannot_be_decoded_fails_alone(spark: SparkSession, report
 
 
 def test_the_report_shows_images_only_where_they_are_asked_for(spark: SparkSession, config: RunConfig, report: RunReport) -> None:
-    shown = [re.findall(r'src="data:image/png;base64,([^"]*)"[^>]*>([^<]*)', make_report(spark, config, images=each).html) for each in (0, 4, 9)]
+    shown = [
+        re.findall(r'src="data:image/png;base64,([^"]*)"[^>]*>([^<]*)', make_report(spark, config, images=each).html) for each in (0, 4, 9)
+    ]
     assert list(map(len, shown)) == [0, 4, 6]
     said = {row["label"] for row in spark.table("looked_at_scored").select("prediction.label").collect()}
     for content, caption in shown[2]:

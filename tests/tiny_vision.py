@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import tiny_encoders
+import tiny_models
 import torch
 import transformers
 from PIL import Image
 from tokenizers import pre_tokenizers
+from tokenizers.processors import TemplateProcessing
 
 # Two threads of torch on a machine that others use too are dozens of times slower than one.
 torch.set_num_threads(1)
@@ -234,3 +236,155 @@ def tiny_embedder(folder: Path, kind: str) -> Path:
     chosen, processor, told = CLASSIFIERS[kind]
     config = transformers.AutoConfig.for_model(kind, **{name: value for name, value in chosen.items() if name != "architectures"})
     return saved(folder, transformers.AutoModel.from_config(config), getattr(transformers, processor)(**told))
+
+
+SIGHT: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+}
+WRITING: dict[str, Any] = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.5,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+    "bos_token_id": 3,
+}
+IMAGE_CHAT = (
+    "{% for message in messages %}<s>{{ message['role'] }}: {% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}IMAGE{% else %}{{ part['text'] }}{% endif %}{% endfor %}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<s>assistant:{% endif %}"
+)
+# A random model hardly ever ends a text: these tokens end it too, so that some texts end early.
+WRITER_ENDS = (*range(60, 80), 9, 95)
+SEPARATORS = {"blip": 72, "blip-vqa": 94}
+WRITERS = ("blip", "blip-vqa", "vit-gpt2", "llava", "qwen2_vl", "idefics3")
+
+
+def tiny_writer(folder: Path, family: str, *, chat: bool = True) -> Path:
+    """Return the folder with a random model that writes about images saved in it."""
+    torch.manual_seed(3)
+    model, processor = {"blip": blip, "blip-vqa": blip, "vit-gpt2": vit_gpt2}.get(family, conversing)(family)
+    if not chat:
+        processor.chat_template = None
+    with torch.no_grad():  # so that what is seen weighs as much as what is said
+        for name, weight in model.named_parameters():
+            if weight.dim() > 1 and not name.startswith(("lm_head", "model.language_model", "decoder", "text_decoder")):
+                weight.mul_(10.0)
+    model.generation_config.eos_token_id = [1, *WRITER_ENDS]
+    return saved(folder, model, *(processor if isinstance(processor, tuple) else (processor,)))
+
+
+def spelling(*further: str, ends: bool = False) -> Any:
+    """Return a tokenizer that can spell any text and has further tokens; with `ends` it puts texts between two tokens."""
+    whole = TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 3), ("</s>", 1)]) if ends else None
+    tokenizer = tiny_models.byte_tokenizer(whole)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(further)})
+    return tokenizer
+
+
+def blip(family: str) -> tuple[Any, Any]:
+    """Return a BLIP that captions, or one that answers, with its processor."""
+    tokenizer = spelling(ends=True)
+    text = {**WRITING, "encoder_hidden_size": 32, "projection_dim": 16, "sep_token_id": SEPARATORS[family], "vocab_size": len(tokenizer)}
+    config = transformers.BlipConfig(text_config=text, vision_config={**SIGHT, "initializer_range": 0.2}, projection_dim=16)
+    made = transformers.BlipForQuestionAnswering if family == "blip-vqa" else transformers.BlipForConditionalGeneration
+    return made(config), transformers.BlipProcessor(transformers.BlipImageProcessor(size=SQUARE), tokenizer)
+
+
+def vit_gpt2(family: str) -> tuple[Any, Any]:
+    """Return a ViT with a GPT-2, and an image processor and a tokenizer, which have no processor around them."""
+    tokenizer = spelling()
+    decoder = transformers.GPT2Config(
+        vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2, initializer_range=0.5, bos_token_id=3, eos_token_id=1
+    )
+    config = transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(transformers.ViTConfig(**TRANSFORMER), decoder)
+    config.decoder_start_token_id, config.pad_token_id = 3, 0
+    model = transformers.VisionEncoderDecoderModel(config)
+    model.generation_config = transformers.GenerationConfig(decoder_start_token_id=3, pad_token_id=0)
+    return model, (transformers.ViTImageProcessor(size=SQUARE), tokenizer)
+
+
+def conversing(family: str) -> tuple[Any, Any]:
+    """Return a model that chats about images, with its processor."""
+    return {"llava": llava, "qwen2_vl": qwen, "idefics3": idefics}[family]()
+
+
+def llava() -> tuple[Any, Any]:
+    """Return a LLaVA, for which all images become equal."""
+    tokenizer = spelling("<image>")
+    sight = transformers.CLIPVisionConfig(**SIGHT, projection_dim=16)
+    words = transformers.LlamaConfig(**WRITING, vocab_size=len(tokenizer))
+    config = transformers.LlavaConfig(vision_config=sight, text_config=words, image_token_id=tokenizer.convert_tokens_to_ids("<image>"))
+    processor = transformers.LlavaProcessor(
+        transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=IMAGE_CHAT.replace("IMAGE", "<image>"),
+    )
+    return transformers.LlavaForConditionalGeneration(config), processor
+
+
+def qwen() -> tuple[Any, Any]:
+    """Return a Qwen2-VL, which sees images in their own size."""
+    tokenizer = spelling("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+    named = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(token) for name, token in QWEN.items()}
+    words = {**WRITING, "vocab_size": len(tokenizer), "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]}}
+    sight = {"embed_dim": 32, "depth": 2, "num_heads": 2, "hidden_size": 32, "patch_size": 8, "mlp_ratio": 2}
+    config = transformers.Qwen2VLConfig(text_config=words, vision_config=sight, **named)
+    sizes: dict[str, Any] = {"patch_size": 8, "min_pixels": 16 * 16, "max_pixels": 64 * 64}
+    processor = transformers.Qwen2VLProcessor(
+        transformers.Qwen2VLImageProcessor(**sizes),
+        tokenizer,
+        transformers.Qwen2VLVideoProcessor(**sizes),
+        chat_template=IMAGE_CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>"),
+    )
+    return transformers.Qwen2VLForConditionalGeneration(config), processor
+
+
+QWEN = {"vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>", "image": "<|image_pad|>", "video": "<|video_pad|>"}
+
+
+def idefics() -> tuple[Any, Any]:
+    """Return an Idefics 3, which sees an image in pieces."""
+    tokenizer = spelling("<fake_token_around_image>", "<image>", "<end_of_utterance>", "<global-img>")
+    sight = transformers.Idefics3VisionConfig(**SIGHT, initializer_range=0.2)
+    words = transformers.LlamaConfig(**WRITING, vocab_size=len(tokenizer))
+    config = transformers.Idefics3Config(
+        vision_config=sight, text_config=words, scale_factor=2, image_token_id=tokenizer.convert_tokens_to_ids("<image>"), pad_token_id=0
+    )
+    looked = transformers.Idefics3ImageProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    processor = transformers.Idefics3Processor(looked, tokenizer, image_seq_len=4, chat_template=IMAGE_CHAT.replace("IMAGE", "<image>"))
+    return transformers.Idefics3ForConditionalGeneration(config), processor
+
+
+DONUT = ("<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "</s_answer>")
+
+
+def tiny_donut(folder: Path) -> Path:
+    """Return the folder with a random Donut that likes to end its answers saved in it."""
+    tokenizer = spelling(*DONUT)
+    torch.manual_seed(3)
+    encoder = transformers.DonutSwinConfig(**{**WINDOWS, "initializer_range": 0.2})
+    layers = {"decoder_layers": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 64, "max_position_embeddings": 128}
+    tokens = {"pad_token_id": 0, "bos_token_id": 3, "eos_token_id": 1, "decoder_start_token_id": 3, "tie_word_embeddings": False}
+    decoder = transformers.MBartConfig(vocab_size=len(tokenizer), d_model=32, init_std=0.5, **layers, **tokens)
+    model = transformers.VisionEncoderDecoderModel(transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder))
+    model.generation_config = transformers.GenerationConfig(decoder_start_token_id=3, pad_token_id=0, eos_token_id=1)
+    with torch.no_grad():
+        for token in ("</s>", "</s_answer>"):
+            model.decoder.lm_head.weight[tokenizer.convert_tokens_to_ids(token)] *= 2.0
+        for name, weight in model.encoder.named_parameters():
+            if weight.dim() > 1 and "norm" not in name:
+                weight.mul_(3.0)
+    return saved(folder, model, transformers.DonutImageProcessor(size=SQUARE), tokenizer)

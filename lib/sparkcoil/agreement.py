@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sparkcoil import tasks, verdicts
-from sparkcoil.errors import ConfigError, ModelError, did_you_mean
+from sparkcoil import refused, tasks, verdicts
+from sparkcoil.errors import ConfigError, ModelError
 from sparkcoil.problems import KeyPath, Problem, by_field, from_pydantic, input_problems, openai_problems, said, value_at
 from sparkcoil.settings import GatesConfig
 from sparkcoil.tasks import Task
@@ -37,7 +37,7 @@ def task_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     try:
         task = tasks.load(name)
     except ModelError:
-        yield Problem(("task",), "unknown task", quotes=True, hint=did_you_mean(name, tasks.every_name()))
+        yield Problem(("task",), "unknown task", quotes=True, hint=refused.hint(name, tasks.every_name()))
         return
     yield from openai_problems(task, data)
     with suppress(ValidationError):

@@ -108,6 +108,14 @@ def load_image_processor(artifact: Path, placement: Placement) -> Any:
     return load_part(artifact, "image_processor", "AutoImageProcessor", placement)
 
 
+def load_processor(artifact: Path, placement: Placement) -> Any:
+    """Return the processor of an artifact, which makes of images and texts what a model takes; raises ModelError where there is none."""
+    found = load_part(artifact, "processor", "AutoProcessor", placement)
+    if not isinstance(found, transformers.ProcessorMixin):
+        raise ModelError("the artifact holds no processor; save it into the checkpoint (processor.save_pretrained) and log the model again")
+    return found
+
+
 def load_part(artifact: Path, name: str, auto_class: str, placement: Placement) -> Any:
     """Return a component of an artifact: MLflow keeps them in `components/`, apart from those it saved with the model."""
     component = artifact / COMPONENTS / name

@@ -14,7 +14,7 @@ from typing import Any
 import transformers
 import yaml
 
-from sparkcoil import card, inmemory, library
+from sparkcoil import card, inmemory, library, refused
 from sparkcoil.assembly import link_or_copy
 from sparkcoil.errors import ModelError, first_line
 from sparkcoil.tasks import Task
@@ -76,7 +76,8 @@ def package(model: Any, known: Task, scratch: Path, *, task: str, base: Path | N
         refuse_without_weights(each)
     architecture = adapted_class(adapter, weights) if adapter else str((config.get("architectures") or ["unknown"])[0])
     if not architecture.endswith(known.heads):
-        raise ModelError(f"log_model: {folder}: expected a model class ending in {' or '.join(known.heads)}, found {architecture}")
+        found = f"{architecture}{refused.reason(architecture)}"
+        raise ModelError(f"log_model: {folder}: expected a model class ending in {' or '.join(known.heads)}, found {found}")
     beside = weights if adapter and not (adapter / "tokenizer_config.json").is_file() else folder
     folders = {"model": weights, **{f"components/{part}": beside for part in PARTS if part_class(part, beside)}}
     name = "model" if in_memory else folder.resolve().name

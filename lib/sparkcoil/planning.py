@@ -140,6 +140,15 @@ def asked_limit(found: Decoder, options: GenerationOptions, standing: int) -> in
     return asked or found.max_new_tokens
 
 
+def reserved(found: Decoder, options: GenerationOptions, positions: int) -> int:
+    """Return the positions that are kept for new tokens where a prompt has to be cut.
+
+    They are half of all at most: a larger `max_new_tokens` is a bound, for which no prompt should be cut to nothing.
+    """
+    asked = options.new_tokens() or (1 if options.max_length else found.max_new_tokens)
+    return min(asked, positions // 2)
+
+
 def asked_minimum(found: Decoder, options: GenerationOptions, standing: int) -> int:
     """Return the fewest new tokens that the options, or else the model, ask for."""
     if options.min_new_tokens is not None:

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from pydantic import ValidationError
 
-from sparkcoil import assembly, fitness, gate, options, packing, scorer, signature, tasks
+from sparkcoil import assembly, fitness, gate, options, packing, refused, scorer, signature, tasks
 from sparkcoil import known as questions
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ConfigError, EnvironmentError_, ModelError, did_you_mean, first_line
@@ -103,7 +103,7 @@ def checked(
     try:
         known = tasks.load(task)
     except ModelError:
-        unknown = f"task: unknown task, found {task!r}{did_you_mean(task, tasks.every_name())}"
+        unknown = f"task: unknown task, found {task!r}{refused.hint(task, tasks.every_name())}"
         raise ConfigError("log_model", [*problems, unknown]) from None
     settings = {**(options or {}), **({"prompt_template": prompt_template} if prompt_template else {})}
     try:

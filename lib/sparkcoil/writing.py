@@ -4,7 +4,7 @@ Knows nothing of Spark or MLflow.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,9 @@ from sparkcoil.tasks import Facts
 CPU_BUDGET, GPU_BUDGET = Budget(8_192, 64), Budget(65_536, 256)
 # A step of a small model costs about the same for few rows and for many: so many bytes of keys and values, of texts of so many tokens.
 SMALL_BYTES, SMALL_TOKENS = 1 << 29, 512
+
+Written = Generated | RowError
+"""What became of a request, or why nothing did."""
 
 
 @dataclass(kw_only=True)
@@ -55,14 +58,19 @@ class Writer(ABC):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Generated | RowError]:
         """Return what was generated for each request; one that has not the form asked for is tried again by sampling."""
-        results, attempt = decoding.generate(self.decoder, batch), 1
-        again: Sequence[int] = range(len(results))
-        while again := [i for i in again if misfits(results[i], attempt)]:
-            tried = decoding.generate(self.decoder, [planning.resampled(batch[i], attempt) for i in again])
-            for i, each in zip(again, tried, strict=True):
-                results[i] = each
-            attempt += 1
-        return results
+        return fitting(batch, lambda prompts: decoding.generate(self.decoder, prompts))
+
+
+def fitting(batch: Sequence[Prepared], generate: Callable[[Sequence[Prepared]], list[Written]]) -> list[Written]:
+    """Return what is generated for each prompt; one that has not the form asked for is tried again by sampling."""
+    results, attempt = generate(batch), 1
+    again: Sequence[int] = range(len(results))
+    while again := [i for i in again if misfits(results[i], attempt)]:
+        tried = generate([planning.resampled(batch[i], attempt) for i in again])
+        for i, each in zip(again, tried, strict=True):
+            results[i] = each
+        attempt += 1
+    return results
 
 
 def misfits(generated: Generated | RowError, attempt: int) -> bool:

@@ -24,7 +24,10 @@ class Causal(Writer):
         """Return the token ids of a prompt, cut to what leaves room for new ones; raises RowError where none is left."""
         options = request.options
         text = self._rendered(request)
-        limit = min(self.positions - self._reserved(options), options.max_input_length or self.tokenizer.model_max_length)
+        limit = min(
+            self.positions - planning.reserved(self.decoder, options, self.positions),
+            options.max_input_length or self.tokenizer.model_max_length,
+        )
         ids, cut = planning.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
         ids = ids or self._start()
         plan = planning.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
@@ -40,11 +43,6 @@ class Causal(Writer):
                 "input", "bad_messages", "the model's chat template refuses the messages, such as for the order of roles"
             ) from None
         return str(text)
-
-    def _reserved(self, options: Any) -> int:
-        # At most half of the positions: a larger `max_new_tokens` is a bound, for which no prompt should be cut to nothing.
-        asked = options.new_tokens() or (1 if options.max_length else self.decoder.max_new_tokens)
-        return int(min(asked, self.positions // 2))
 
     def _start(self) -> tuple[int, ...]:
         first = self.tokenizer.bos_token_id

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from sparkcoil import ledger
-from sparkcoil.errors import ModelError, RowError, did_you_mean
+from sparkcoil import ledger, refused
+from sparkcoil.errors import ModelError, RowError
 
 Row = Mapping[str, Any]
 """One row's inputs, by input name; text arrives as bytes, since a Spark string need not be valid UTF-8."""
@@ -196,7 +196,7 @@ def every_name() -> set[str]:
 
 
 def load(name: str) -> Task:
-    """Return the task of that name or alias; raises ModelError naming the nearest one that exists."""
+    """Return the task of that name or alias; raises ModelError naming the nearest one that exists, and why where it is refused."""
     module = name.replace("/", "_").replace("-", "_")
     if module in module_names():
         task: Task = importlib.import_module(f"{__name__}.{module}").TASK
@@ -204,7 +204,7 @@ def load(name: str) -> Task:
     for candidate in map(load, names()):
         if name in candidate.aliases or implied_options(candidate, name) is not None:
             return candidate
-    raise ModelError(f"task {name!r} is not one that sparkcoil scores{did_you_mean(name, names())}")
+    raise ModelError(f"task {name!r} is not one that sparkcoil scores{refused.hint(name, names())}")
 
 
 def fitted(name: str, options: Mapping[str, Any]) -> tuple[Task, Options]:
