@@ -12,7 +12,8 @@ from typing import Any
 
 import bad_media
 import one_by_one
-import seen_one_by_one
+import seen_one_by_one as seen
+import tiny_detection
 import tiny_encoders
 import tiny_models
 import tiny_speech
@@ -120,9 +121,17 @@ def sound(text: str) -> bytes:
     return bad_media.good_audio(len(text) / 32_000)
 
 
-def seer(family: str) -> Callable[[Path], Path]:
-    """Return what builds a tiny model that labels images."""
-    return lambda folder: tiny_vision.tiny_classifier(folder, family)
+def saw(
+    task: str,
+    build: Callable[..., Path],
+    oracle: Callable[..., Any],
+    rows: Callable[[], Sequence[Row]] = seen.drawings,
+    *,
+    variant: str = "",
+    **options: Any,
+) -> Case:
+    """Return the case of a task that sees."""
+    return Case(task, build, rows, "image", oracle, options, cell=seen.picture, variant=variant)
 
 
 def message(text: str) -> str:
@@ -157,8 +166,8 @@ CLASSIFIER = "AutoModelForSequenceClassification"
 VERDICTS = ("contradiction", "neutral", "entailment")
 NLI = {"id2label": dict(enumerate(VERDICTS)), "label2id": {name: i for i, name in enumerate(VERDICTS)}}
 STRIDE = {"truncation": "stride"}
-SEEN = seen_one_by_one.drawings
 T5 = {**NEW, "max_input_length": 64}  # which has no end of its own
+LOW = {"threshold": 0.3, "mask_threshold": 0.3, "overlap_mask_area_threshold": 0.1}  # what random models are hardly sure of
 
 CASES = (
     Case("audio-classification", listener, noises, "audio", one_by_one.sound_labels, cell=sound),
@@ -199,16 +208,6 @@ CASES = (
         cell=message,
     ),
     Case("llm/v1/completions", causal("llama"), of("prompt", PROMPTS), "prompt", partial(one_by_one.continuations, **NEW), NEW),
-    Case("image-classification", seer("vit"), SEEN, "image", seen_one_by_one.image_labels, cell=seen_one_by_one.picture),
-    Case(
-        "image-classification",
-        seer("resnet"),
-        SEEN,
-        "image",
-        seen_one_by_one.image_labels,
-        cell=seen_one_by_one.picture,
-        variant="resnet",
-    ),
     Case("llm/v1/embeddings", encoder("AutoModel"), of("input", TEXTS), "input", one_by_one.counted_embeddings),
     Case("question-answering", encoder("AutoModelForQuestionAnswering"), questions, "context", one_by_one.answers),
     Case("summarization", tiny_models.tiny_seq2seq, of("text", PROMPTS), "text", partial(one_by_one.written, **NEW), T5),
@@ -248,4 +247,25 @@ CASES = (
         STRIDE,
         variant="stride",
     ),
+    saw("depth-estimation", partial(tiny_vision.tiny_depth, family="dpt"), seen.depths),
+    saw(
+        "document-question-answering",
+        tiny_vision.tiny_donut,
+        partial(seen.document_answers, max_new_tokens=8),
+        seen.questions,
+        max_new_tokens=8,
+    ),
+    saw("image-classification", partial(tiny_vision.tiny_classifier, family="vit"), seen.image_labels),
+    saw("image-classification", partial(tiny_vision.tiny_classifier, family="resnet"), seen.image_labels, variant="resnet"),
+    saw("image-feature-extraction", partial(tiny_vision.tiny_embedder, kind="vit"), seen.image_embeddings),
+    saw("image-segmentation", partial(tiny_vision.tiny_segmenter, family="maskformer"), partial(seen.segments, **LOW), **LOW),
+    saw(
+        "image-text-to-text",
+        partial(tiny_vision.tiny_writer, family="vit-gpt2"),
+        partial(seen.captions, max_new_tokens=8, do_sample=False),
+        max_new_tokens=8,
+    ),
+    saw("object-detection", partial(tiny_detection.tiny_detector, family="yolos"), partial(seen.objects, threshold=0.3), threshold=0.3),
+    saw("zero-shot-image-classification", partial(tiny_vision.tiny_likener, family="clip"), seen.zero_shot_images, seen.labelled),
+    saw("zero-shot-object-detection", partial(tiny_detection.tiny_finder, family="owlvit"), seen.sought_objects, seen.labelled),
 )

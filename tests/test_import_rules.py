@@ -48,6 +48,12 @@ PLAIN = (
     "truncation",
     "reading",
     "recordings",
+    "cells",
+    "images",
+    "raster",
+    "extent",
+    "png",
+    "refused",
     "heard",
     "wire",
     "roots",
@@ -70,6 +76,8 @@ SPARK_FREE = (
     "tracks",
     "alignment",
     "charts",
+    "illustrated",
+    "sandbox",
     *PLAIN,
 )
 MLFLOW = ("models", "udf", "tracking", "registry", "signature")

@@ -25,7 +25,8 @@ def check(model: LoggedModel, task: Task) -> None:
 def problems(model: LoggedModel, task: Task) -> Iterator[str]:
     """Yield what keeps a model from being scored, a sentence each."""
     if not model.architecture.endswith(task.heads):
-        yield f"task {task.name} expects a model class ending in {' or '.join(task.heads)}, found {model.architecture}{refused.reason(model.architecture)}"
+        why = refused.reason(model.architecture)
+        yield f"task {task.name} expects a model class ending in {' or '.join(task.heads)}, found {model.architecture}{why}"
     for part in task.parts:
         if not any((model.path / place / name).is_file() for place in places(part) for name in SHOWN_BY[part]):
             yield f"the artifact holds no {part.replace('_', ' ')}; log the model together with its {part.replace('_', ' ')}"
