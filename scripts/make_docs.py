@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pages import models, recordings, run_file, tasks, tutorials
+from pages import images, models, recordings, run_file, tasks, tutorials
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- tasks: made by ./scripts/make_docs -->", "<!-- end of tasks -->"
@@ -23,6 +23,7 @@ def pages(warehouse: Path | None = None) -> Mapping[Path, str]:
         ROOT / "docs" / "tasks.md": tasks.page(),
         ROOT / "docs" / "models.md": models.page(),
         ROOT / "docs" / "recordings.md": recordings.page(),
+        ROOT / "docs" / "images.md": images.page(),
         shown: tutorials.page(results),
         readme: with_table(readme.read_text(encoding="utf-8"), tasks.readme_table()),
     }

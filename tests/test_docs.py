@@ -11,7 +11,7 @@ from ways import WAYS
 from sparkcoil import tasks
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("docs/run-file.md", "docs/tasks.md", "docs/models.md", "docs/recordings.md", "docs/tutorials.md", "README.md")
+PAGES = ("docs/run-file.md", "docs/tasks.md", "docs/models.md", "docs/recordings.md", "docs/images.md", "docs/tutorials.md", "README.md")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ A cell is a file in one of the forms of cells.py, or samples: an array with a sa
 What is no such cell is RowError("input", code, message), beside the codes of cells.py, media.py and roots.py:
 
 no_sampling_rate   samples without a rate: neither a `sampling_rate` in the row nor the option
-audio_type         an array of something else than floating point numbers, or a struct of other fields
+audio_type         an array of something else than floating point numbers
 """
 
 import numbers

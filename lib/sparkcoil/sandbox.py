@@ -4,8 +4,9 @@ Each thread has a child of its own, which lives as long as the thread and is sta
 file, never a path; it holds none of the worker's environment, writes to no file and can take no more than its share of memory.
 Its failures are RowError("input", code, message), beside those of media.py and raster.py:
 
-decoder_crashed    the decoder has ended twice on this file, the second time in a fresh process
-decoder_timeout    the decoder took longer than a minute, and of a recording a hundredth of `max_seconds` more
+decoder_crashed     the decoder has ended twice on this file, the second time in a fresh process
+decoder_timeout     the decoder took longer than a minute, and of a recording a hundredth of `max_seconds` more
+<medium>_too_large  decoding took more than 2 GiB of memory
 """
 
 import json

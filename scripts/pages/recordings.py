@@ -1,14 +1,10 @@
 """docs/recordings.md: how recordings arrive, which are read, where files may lie, and why one fails, from the modules that decide it."""
 
-import re
-from collections.abc import Iterator
-from types import ModuleType
-
+from pages import failures
 from sparkcoil import cells, libav, media, recordings, roots, sandbox, sndfile
 
 BY_FFMPEG = ", ".join(sorted(libav.FORMATS))
 BY_LIBSNDFILE = ", ".join(sndfile.READABLE)
-CODE = re.compile(r"^([a-z0-9_]+)  +(.*(?:\n {10,}.*)*)", re.MULTILINE)
 
 HEAD = f"""\
 # Recordings
@@ -91,17 +87,7 @@ holds nothing of the executor's environment, and is started anew where a decoder
 
 def page() -> str:
     """Return the page about recordings."""
-    lines = [HEAD, "| `error.code` | |", "|---|---|"]
-    said: dict[str, list[str]] = {"audio_too_short": ["shorter than one frame of the model"]}
-    for module in (recordings, roots, media, sandbox):
-        for code, when in codes(module):
-            said.setdefault(code, []).append(when)
-    lines += [f"| `{code}` | {'; or '.join(each)} |" for code, each in sorted(said.items())]
+    others = {"audio_too_short": "shorter than one frame of the model"}
+    table = failures.table("audio", (recordings, cells, roots, media, sandbox), others)
     warning = " ".join(str(media.__doc__).split("\n\n")[-1].split())
-    return "\n".join([*lines, "", "## Recordings that break off", "", warning, ""])
-
-
-def codes(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Yield the codes that a module's docstring lists, each with what it says of them."""
-    for code, said in CODE.findall(str(module.__doc__)):
-        yield code, " ".join(said.split())
+    return "\n".join([HEAD, *table, "", "## Recordings that break off", "", warning, ""])
