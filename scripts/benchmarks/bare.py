@@ -13,18 +13,20 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import sounds
+from benchmarks import photos, sounds
 from benchmarks.contest import Contestant
 from benchmarks.workloads import Workload
 
 Batch = Mapping[str, torch.Tensor]
 # Padded tokens, or seconds, of a batch, and rows where each costs the same.
 TOKENS, SECONDS, ROWS = (512, 1_024, 2_048, 4_096), (15, 30, 60, 120), (16, 32, 64, 256)
+IMAGES = (1, 4, 16, 32)
 GPU_TIMES = 16
 CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
     "feature-extraction": "AutoModel",
     "zero-shot-classification": "AutoModelForSequenceClassification",
+    "image-classification": "AutoModelForImageClassification",
     "text-generation": "AutoModelForCausalLM",
     "text2text-generation": "AutoModelForSeq2SeqLM",
 }
@@ -34,9 +36,9 @@ def contestants(workload: Workload, artifact: Path, device: str, dtype: str, row
     """Return a bare loop for each size of batch."""
     kind = CLASSES.get(workload.task) or ("AutoModelForSpeechSeq2Seq" if workload.model.startswith("whisper") else "AutoModelForCTC")
     model: Any = getattr(transformers, kind).from_pretrained(artifact / "model", dtype=dtype).eval().to(device)
-    inputs, lengths = (heard if workload.input == "audio" else read)(workload, artifact, model, rows)
-    writes = hasattr(model, "generate") and kind not in ("AutoModel", "AutoModelForSequenceClassification")
-    sizes = ROWS if writes else SECONDS if workload.input == "audio" else TOKENS
+    inputs, lengths = {"audio": heard, "image": looked_at}.get(workload.input, read)(workload, artifact, model, rows)
+    writes = hasattr(model, "generate") and not kind.endswith(("AutoModel", "Classification"))
+    sizes = ROWS if writes else {"audio": SECONDS, "image": IMAGES}.get(workload.input, TOKENS)
     if writes:
         lengths = [written(workload, model, each) for each in inputs]
     times = 1 if device == "cpu" else GPU_TIMES
@@ -58,6 +60,12 @@ def heard(workload: Workload, artifact: Path, model: Any, rows: Sequence[bytes])
     waves = [sounds.decoded(each, extractor.sampling_rate) for each in rows]
     inputs = [dict(extractor(each, sampling_rate=extractor.sampling_rate, return_tensors="pt")) for each in waves]
     return inputs, [len(each) * 100 // extractor.sampling_rate for each in waves]
+
+
+def looked_at(workload: Workload, artifact: Path, model: Any, rows: Sequence[bytes]) -> tuple[list[Batch], list[int]]:
+    """Return every image as tensors, which are all of one size."""
+    processor: Any = transformers.AutoImageProcessor.from_pretrained(artifact / "model")
+    return [dict(processor(photos.opened(each).convert("RGB"), return_tensors="pt")) for each in rows], [1] * len(rows)
 
 
 def written(workload: Workload, model: Any, row: Batch) -> int:

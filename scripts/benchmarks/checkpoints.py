@@ -152,11 +152,20 @@ def ctc(folder: Path, norm: str) -> None:
     transformers.Wav2Vec2FeatureExtractor(return_attention_mask=norm == "layer").save_pretrained(folder)
 
 
-def save(folder: Path, kind: Any, config: Any, tokenizer: Any) -> None:
-    """Save a random model with its tokenizer."""
+def vit(folder: Path) -> None:
+    """Save a ViT of six layers that takes images of 224 pixels a side."""
+    layers, width, heads, inner = MINILM
+    config = transformers.ViTConfig(
+        num_hidden_layers=layers, hidden_size=width, num_attention_heads=heads, intermediate_size=inner, initializer_range=APART, **LABELS
+    )  # fmt: skip
+    save(folder, transformers.ViTForImageClassification, config, transformers.ViTImageProcessor())
+
+
+def save(folder: Path, kind: Any, config: Any, reader: Any) -> None:
+    """Save a random model with its tokenizer, or what else reads its inputs."""
     torch.manual_seed(4)
     kind(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    reader.save_pretrained(folder)
 
 
 MAKERS: Mapping[str, Callable[[Path], None]] = {
@@ -169,6 +178,7 @@ MAKERS: Mapping[str, Callable[[Path], None]] = {
     "marian": marian,
     "llama": llama,
     "whisper-tiny": whisper,
+    "vit-small": vit,
     "ctc-layer": lambda folder: ctc(folder, "layer"),
     "ctc-group": lambda folder: ctc(folder, "group"),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks import sounds
+from benchmarks import photos, sounds
 from benchmarks.contest import Contestant
 from benchmarks.held import Disagreement
 from benchmarks.workloads import Workload
@@ -75,7 +75,7 @@ def as_rows(workload: Workload, cells: Sequence[Any]) -> list[Row]:
 
 
 def native(workload: Workload, artifact: Path, device: str, batch: int) -> Contestant:
-    """Return the native pipeline with a batch size, which is given decoded samples where the rows are recordings."""
+    """Return the native pipeline with a batch size, which is given decoded samples where the rows are recordings, and images that Pillow has opened."""
     if workload.task == "feature-extraction":
         return Contestant(f"sentence-transformers, batch {batch}", encoding(workload, artifact, device, batch))
     if workload.task == "text2text-generation":
@@ -87,6 +87,8 @@ def native(workload: Workload, artifact: Path, device: str, batch: int) -> Conte
         if workload.input == "audio":
             rate = pipe.feature_extractor.sampling_rate
             given = ({"raw": sounds.decoded(each, rate), "sampling_rate": rate} for each in rows)
+        if workload.input == "image":
+            given = map(photos.opened, rows)
         return [workload.of_native(each) for each in pipe(given, batch_size=batch, **workload.native)]
 
     return Contestant(f"pipeline, batch {batch}", run)

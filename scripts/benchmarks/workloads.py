@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import sounds, texts
+from benchmarks import photos, sounds, texts
 
 # Words of the syllables that the tokenizer knows: others would be all alike to the model.
 TEXT_LABELS = ["bada", "feku", "gohi", "jule", "kira", "lozu", "mepa", "nibo", "suta", "vefi"]
@@ -117,6 +117,10 @@ WORKLOADS: Mapping[str, Workload] = {
         ),
         speech("calls, wav2vec2 with layer norm", "ctc-layer", 40, batches=(1, 4, 16)),
         speech("calls, wav2vec2 with group norm", "ctc-group", 40, batches=(1,)),
+        Workload(
+            "photos, ViT", "image-classification", "vit-small", 160, photos.photos, scores, native_scores,
+            input="image", unit="kilopixels", native={"top_k": None},
+        ),
     )
 }  # fmt: skip
 
