@@ -10,7 +10,7 @@ import numpy as np
 
 from sparkcoil import png
 from sparkcoil.artifact import LoggedModel
-from sparkcoil.engines import Placement, apart, seeing
+from sparkcoil.engines import Placement, apart, bands, seeing
 from sparkcoil.engines.seeing import Seen, Seer
 from sparkcoil.errors import ModelError, RowError
 
@@ -34,18 +34,18 @@ def load(artifact: Path, options: Any, placement: Placement) -> Seer:
     """Return the model of an artifact, whose result for an image is its Segments; raises ModelError for a subtask that it is not for."""
     of_labels = LoggedModel(str(artifact), None, artifact).architecture.endswith("ForSemanticSegmentation")
     auto_class = f"AutoModelFor{'Semantic' if of_labels else 'Universal'}Segmentation"
-    seer = seeing.opened(artifact, auto_class, placement, lambda processor: partial(segments, cut_of(processor, options)))
+    seer = seeing.opened(artifact, auto_class, placement, lambda processor: partial(segments, cut_of(processor, options, of_labels)))
     return replace(seer, facts={**seer.facts, "id2label": seer.model.config.id2label})
 
 
-def cut_of(processor: Any, options: Any) -> Cut:
+def cut_of(processor: Any, options: Any, of_labels: bool) -> Cut:
     """Return how one image's outputs are cut into segments, by its processor; raises ModelError where that does not know how."""
     known = {each: found for each in SUBTASKS if (found := getattr(processor, f"post_process_{each}_segmentation", None))}
     subtask = options.subtask or next(iter(known), None)
     if subtask not in known:
         raise ModelError(f"model.options.subtask: expected one of {', '.join(known) or 'none'} with this model, found {subtask}")
     if subtask == "semantic":
-        return partial(by_label, known[subtask])
+        return partial(by_label, partial(banded, known[subtask]) if of_labels else known[subtask])
     return partial(by_thing, partial(known[subtask], **{name: getattr(options, name) for name in THRESHOLDS}))
 
 
@@ -54,9 +54,14 @@ def segments(cut: Cut, outputs: Any, seen: Sequence[Seen]) -> list[list[Segment]
     return apart.each(outputs, seen, cut)
 
 
+def banded(post_process: Any, outputs: Any, target_sizes: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+    """Return the labels of one image's pixels from a model that gives logits for each of them."""
+    return [bands.labels(post_process, outputs.logits, size) for size in target_sizes]
+
+
 def by_label(post_process: Any, outputs: Any, size: tuple[int, int]) -> list[Segment]:
     """Return a segment for each label that an image has, in the labels' order."""
-    label_ids = post_process(outputs, target_sizes=[size])[0].numpy()
+    label_ids = np.asarray(post_process(outputs, target_sizes=[size])[0])
     return [Segment(int(each), None, png.mask(label_ids == each)) for each in np.unique(label_ids)]
 
 
