@@ -42,8 +42,8 @@ A model sees upright RGB of 8 bits, as transformers' own pipelines make it of th
 | an image cut off, or damaged | a failed row: no part of it is seen |
 
 The header is read first, and an image of more pixels than `max_pixels`, {images.MAX_PIXELS:,} where nothing else is said, is failed before
-it is decoded. So is one of which a side is more than {seeing.LONGEST_SIDE} times as long as the other. Images are decoded when their batch
-is about to run, so that memory does not depend on how many there are.
+it is decoded. So is one of which a side is more than {seeing.LONGEST_SIDE} times as long as the other. Images are decoded when
+their batch is about to run, so that memory does not depend on how many there are.
 
 ## A folder of images
 
