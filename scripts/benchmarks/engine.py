@@ -75,7 +75,7 @@ def as_rows(workload: Workload, cells: Sequence[Any]) -> list[Row]:
 
 
 def native(workload: Workload, artifact: Path, device: str, batch: int) -> Contestant:
-    """Return the native pipeline with a batch size, which is given decoded samples where the rows are recordings, and images that Pillow has opened."""
+    """Return the native pipeline with a batch size, which is given decoded samples of recordings, and images that Pillow has opened."""
     if workload.task == "feature-extraction":
         return Contestant(f"sentence-transformers, batch {batch}", encoding(workload, artifact, device, batch))
     if workload.task == "text2text-generation":
