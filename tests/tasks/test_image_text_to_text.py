@@ -102,7 +102,9 @@ class Alone:
         """Return what the model takes, and how many tokens of what it gives were there before."""
         if self.family in CHATTING:
             chat = message(image, text)
-            found = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt")
+            found = self.processor.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            )
             return found, found["input_ids"].shape[1]
         if self.family == "vit-gpt2":
             found = self.processor(images=image, return_tensors="pt")
@@ -117,7 +119,11 @@ class Alone:
         found, start = self.inputs(image.convert("RGB"), text)
         output = self.model.generate(**found, **{"do_sample": False, **NEW, **settings})[0].tolist()
         before = self.tokenizer.decode(output[:start], skip_special_tokens=True)
-        return self.tokenizer.decode(output, skip_special_tokens=True)[len(before) :], len(output) - start, "stop" if output[-1] in self.ends else "length"
+        return (
+            self.tokenizer.decode(output, skip_special_tokens=True)[len(before) :],
+            len(output) - start,
+            "stop" if output[-1] in self.ends else "length",
+        )
 
 
 def told(found: Sequence[dict[str, Any]]) -> list[tuple[str, int, str]]:
@@ -259,7 +265,8 @@ def test_the_end_of_a_text_is_kept_unless_the_option_says_otherwise(llava: Path)
     settings: dict[str, Any] = {"max_input_length": 4, "return_prompt": True}
     text = "aaaa bbbb cccc dddd"
     left, right = (
-        predictions(llava, rows(IMAGES[:1], [text]), truncation=side, **settings)[0]["prompt"] for side in ("truncate_left", "truncate_right")
+        predictions(llava, rows(IMAGES[:1], [text]), truncation=side, **settings)[0]["prompt"]
+        for side in ("truncate_left", "truncate_right")
     )
     kept = left.removeprefix("<s>user: <image>").removesuffix("</s><s>assistant:")
     assert text.endswith(kept) and 0 < len(kept) <= 4

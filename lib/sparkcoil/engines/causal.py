@@ -24,7 +24,10 @@ class Causal(Writer):
         """Return the token ids of a prompt, cut to what leaves room for new ones; raises RowError where none is left."""
         options = request.options
         text = self._rendered(request)
-        limit = min(self.positions - planning.reserved(self.decoder, options, self.positions), options.max_input_length or self.tokenizer.model_max_length)
+        limit = min(
+            self.positions - planning.reserved(self.decoder, options, self.positions),
+            options.max_input_length or self.tokenizer.model_max_length,
+        )
         ids, cut = planning.encode(self.tokenizer, text, limit, options, special=isinstance(request.content, str))
         ids = ids or self._start()
         plan = planning.plan(self.decoder, options, ids, standing=len(ids), room=self.positions - len(ids))
