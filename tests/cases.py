@@ -251,9 +251,9 @@ CASES = (
     saw(
         "document-question-answering",
         tiny_vision.tiny_donut,
-        partial(seen.document_answers, max_new_tokens=8),
+        partial(seen.document_answers, limit=24),
         seen.questions,
-        max_new_tokens=8,
+        max_new_tokens=24,
     ),
     saw("image-classification", partial(tiny_vision.tiny_classifier, family="vit"), seen.image_labels),
     saw("image-classification", partial(tiny_vision.tiny_classifier, family="resnet"), seen.image_labels, variant="resnet"),

@@ -1,5 +1,6 @@
 """What is asked of every task alike: one row out for each row in, whatever its batch, as the native pipeline or as documented."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import CASES, Case
+from PIL import Image
 from pyspark.sql import SparkSession
 
 from sparkcoil import engines, ledger, score, tasks
@@ -64,7 +66,7 @@ def loaded(request: pytest.FixtureRequest, examples: Path, tmp_path_factory: pyt
 
 
 def differences(found: Any, expected: Any, at: str = "prediction") -> Iterator[str]:
-    """Yield where a prediction differs from what is known of it: scores by more than 1e-4, anything else at all."""
+    """Yield where a prediction differs from what is known of it: scores by over 1e-4, pictures by a thousandth, all else at all."""
     if isinstance(expected, Mapping):
         for name in expected:
             yield from differences(found[name], expected[name], f"{at}.{name}")
@@ -72,6 +74,10 @@ def differences(found: Any, expected: Any, at: str = "prediction") -> Iterator[s
         cosine = float(np.dot(found, expected) / np.linalg.norm(found) / np.linalg.norm(expected))
         if cosine < 0.9999 or not np.allclose(found, expected, atol=1e-4):
             yield f"{at}: a cosine of {cosine}"
+    elif isinstance(expected, bytes) and expected.startswith(b"\x89PNG"):
+        ours, theirs = (np.asarray(Image.open(io.BytesIO(each)), dtype=np.float64) for each in (found, expected))
+        if ours.shape != theirs.shape or np.abs(ours - theirs).mean() > 1e-3 * theirs.max():
+            yield f"{at}: another picture"
     elif isinstance(expected, list | tuple) and len(found) == len(expected):
         for i, (one, other) in enumerate(zip(found, expected, strict=True)):
             yield from differences(one, other, f"{at}[{i}]")
