@@ -1,5 +1,6 @@
 """Tiny vision models with random weights, laid out as logged models, and images to try them on."""
 
+import copy
 import io
 import json
 from pathlib import Path
@@ -164,7 +165,8 @@ def tiny_segmenter(folder: Path, family: str) -> Path:
     """Return the folder with a random model that cuts images into segments saved in it."""
     chosen, processor, told = SEGMENTERS[family]
     torch.manual_seed(3)
-    configured = transformers.AutoConfig.for_model(family, **{**chosen, **named_labels()})
+    # A copy: configurations take out of a dictionary what they have read.
+    configured = transformers.AutoConfig.for_model(family, **{**copy.deepcopy(chosen), **named_labels()})
     kind = "Semantic" if processor.startswith("Segformer") else "Universal"
     model = getattr(transformers, f"AutoModelFor{kind}Segmentation").from_config(configured)
     if family == "detr":
