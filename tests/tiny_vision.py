@@ -170,7 +170,7 @@ def tiny_segmenter(folder: Path, family: str) -> Path:
     kind = "Semantic" if processor.startswith("Segformer") else "Universal"
     model = getattr(transformers, f"AutoModelFor{kind}Segmentation").from_config(configured)
     if family == "detr":
-        model.class_labels_classifier.bias.data[-1] = -5.0  # of a random one, most queries would say that there is nothing
+        model.detr.class_labels_classifier.bias.data[-1] = -5.0  # of a random one, most queries would say that there is nothing
     return saved(folder, model, getattr(transformers, processor)(**told))
 
 
