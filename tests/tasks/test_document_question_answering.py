@@ -18,8 +18,8 @@ from sparkcoil.scoring import Record, Scoring
 from sparkcoil.tasks.document_question_answering import PROMPT, TASK
 
 SIZES = ((32, 32), (40, 60), (100, 50), (64, 64), (33, 97), (40, 60))
-IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
-QUESTIONS = ["what is it?", "where is the socket", "what is it?", "12", "what is it?", "🙂 é?"]
+IMAGES = [tiny_vision.drawn(*SIZES[seed % 6], seed) for seed in range(18)]
+QUESTIONS = ["what is it?", "where is the socket", "what is it?", "12", "what is it?", "🙂 é?"] * 3
 NEW = {"max_new_tokens": 24}
 
 
