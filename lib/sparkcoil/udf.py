@@ -25,6 +25,8 @@ ScoringFunction = Callable[..., Column]
 
 # Rows whose recordings leave a worker together: an Arrow batch holds no more than 2 GiB of text, and a minute takes about 3 MB of it.
 RECORDINGS_AT_ONCE = 64
+# And rows whose pictures do: the depths of 12 megapixels take about 30 MB of it.
+PICTURES_AT_ONCE = 16
 
 # What of the run file's batching is for executors to know.
 BUDGET = {"max_batch_rows", "max_batch_tokens", "max_batch_seconds", "max_batch_pixels"}
@@ -102,7 +104,8 @@ def tried(spark: SparkSession, selection: Selection, spec: Spec, batching: Batch
         folder, kind = str(models.stage(spec)), result_type(selection.task, challenged=spec.challenger is not None)
         function = mlflow.pyfunc.spark_udf(spark, folder, result_type=kind, env_manager="local").__wrapped__
         large = selection.task.binary_fields and batching.window_rows is None
-        return (in_windows(function, RECORDINGS_AT_ONCE) if large else function).asNondeterministic()
+        rows = PICTURES_AT_ONCE if any(each.name == "image" for each in selection.task.inputs) else RECORDINGS_AT_ONCE
+        return (in_windows(function, rows) if large else function).asNondeterministic()
 
     way = (spark.sparkContext.applicationId, spark.sparkContext.defaultParallelism, spec.to_json())
     if way in _ready:
