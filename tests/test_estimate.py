@@ -11,11 +11,18 @@ from sparkcoil.pacing import Pace
 
 
 def window(**seconds: float) -> dict[str, Any]:
-    return {"seconds": seconds, "units": 50, "unit": "tokens", "device": "cpu", "dtype": "float32"}
+    return {"seconds": seconds, "units": 50, "unit": "tokens", "device": "cpu", "dtype": "float32", "lengths": {"1": 3, "2": 7, "-1": 1}}
 
 
 def probe(**changes: Any) -> Probe:
-    given: dict[str, Any] = {"rows": 10, "bytes": 400, "windows": [window(forward=1.5, write=0.5)] * 2, "truncated": 1, "failed": 0}
+    given: dict[str, Any] = {
+        "rows": 10,
+        "bytes": 400,
+        "windows": [window(forward=1.5, write=0.5)] * 2,
+        "truncated": 1,
+        "failed": 0,
+        "due": 10,
+    }
     return Probe(**{**given, **changes})
 
 
@@ -58,6 +65,18 @@ def test_what_workers_wait_for_is_no_work() -> None:
 
 def test_lengths_are_in_the_unit_of_the_model() -> None:
     assert estimate.lengths(probe(), Sizes(10, 400, {"median": 40, "longest": 80})) == {"median": 10, "longest": 20}
+
+
+def test_lengths_of_files_are_those_that_inputs_that_were_tried_do_not_pass() -> None:
+    sounds = [{**window(forward=1.0), "unit": "audio seconds"}, {**window(forward=1.0), "unit": "audio seconds", "lengths": {"4": 1}}]
+    found = estimate.lengths(probe(windows=sounds), Sizes(10, 400, {"median": 40, "longest": 80}))
+    assert found == {"median": 4, "p90": 4, "p99": 16, "longest": 16}
+
+
+def test_a_plan_of_more_failures_than_the_budget_allows_says_so_and_one_with_nothing_to_try_says_nothing_of_it() -> None:
+    assert "rows.max_failed_share is 5.0%" in str(made(failed_share=0.1, max_failed_share=0.05))
+    assert "over budget" not in str(made(failed_share=0.05, max_failed_share=0.05))
+    assert not {"spread", "cut, failed", "tokens each"} & made(probe={"rows": 0}).lines().keys()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def plan(
     retry_code: RetryCode = [],  # noqa: B006
     max_hours: Annotated[float | None, typer.Option(help="exit 3 where the estimate is longer")] = None,
     max_cost: Annotated[float | None, typer.Option(help="exit 3 where the estimate costs more, by the run file's cost.per_hour")] = None,
-    preview: Annotated[int, typer.Option(min=0, help="score so many rows first, and show them")] = 0,
+    preview: Annotated[int, typer.Option(min=0, help="score so many rows, and show them")] = 0,
 ) -> None:
     """Say what a run would do and about how long it would take; nothing is written, and the last line printed is the plan as JSON."""
 
@@ -78,10 +78,10 @@ def plan(
             clock = Clock()
             with clock.stage("prepare"):
                 this = pinned.prepared(spark, config)
+            made = forecast.planned(spark, this, clock, retry_failed=retry_failed or retry_code or False)
             if preview:
                 for row in forecast.previewed(spark, this, count=preview).collect():
                     print(json.dumps(row.asDict(recursive=True), default=str))
-            made = forecast.planned(spark, this, clock, retry_failed=retry_failed or retry_code or False)
             forecast.within(made, max_hours=max_hours, max_cost=max_cost)
             print(made)
             return made.to_json()

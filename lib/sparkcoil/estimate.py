@@ -1,6 +1,7 @@
 """How long a run would take, from a few of its rows: a value of what was tried, and the arithmetic. Knows nothing of Spark."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,13 +14,16 @@ from sparkcoil.shown import Shown
 COMMIT_SECONDS = 2.0
 # Seconds of a worker that are no work of its own: others run beside them, or they come once.
 ASIDE = ("load", "wait")
+PERCENTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "longest": 1.0}
+TOKENS = "tokens"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Rows that were scored for the plan: how many, their bytes, what their windows noted, how many were cut, and how many failed.
+    """Different inputs that were scored for the plan: how many, their bytes, what their windows noted, and the rows that have them.
 
-    `overhead` are the seconds that scoring them took beyond the workers' work: what Spark costs for each chunk, however small.
+    Of these `due` rows some are cut, and some fail. `overhead` are the seconds that scoring took beyond the workers' work: what Spark
+    costs for each chunk, however small.
     """
 
     rows: int
@@ -27,6 +31,7 @@ class Probe:
     windows: Sequence[Mapping[str, Any]]
     truncated: int
     failed: int
+    due: int
     overhead: float = 0.0
 
     @property
@@ -61,9 +66,23 @@ def scoring_seconds(probe: Probe, sizes: Sizes, slots: int) -> float:
 
 
 def lengths(probe: Probe, sizes: Sizes) -> dict[str, int]:
-    """Return percentiles of the inputs' lengths in the model's unit, from their bytes and what the probe's bytes came to."""
+    """Return percentiles of the inputs' lengths in the model's unit: of tokens from bytes, of all else what those tried do not pass.
+
+    Files have as many bytes as their formats take, so that these say nothing of how long a recording is.
+    """
+    if probe.of_windows("unit") != TOKENS:
+        return passed_by_none(probe) if sizes.percentiles else {}
     per_byte = probe.units / probe.bytes if probe.bytes else 0.0
     return {name: round(size * per_byte) for name, size in sizes.percentiles.items()}
+
+
+def passed_by_none(probe: Probe) -> dict[str, int]:
+    """Return at some percentiles the power of two that lengths of inputs that were tried are below."""
+    counts = Counter[int]()
+    for each in probe.windows:
+        counts.update({int(power): count for power, count in each.get("lengths", {}).items()})
+    powers = sorted(counts.elements())
+    return {name: 2 ** max(0, powers[min(len(powers) - 1, int(at * len(powers)))]) for name, at in PERCENTILES.items()} if powers else {}
 
 
 def chunks(pace: Pace, seconds: float, overhead: float) -> int:
@@ -101,6 +120,7 @@ class Plan(Shown):
     probe: Mapping[str, Any]
     seconds: Mapping[str, float]
     cost: float | None = None
+    max_failed_share: float = 1.0
 
     def to_json(self) -> str:
         """Return the plan as one line of JSON."""
@@ -111,19 +131,25 @@ class Plan(Shown):
         why = shown.listed(self.rows, WHY)
         options = [f"{name}={value!r} ({self.options_from[name]})" for name, value in self.options.items() if name in self.options_from]
         percentiles = ", ".join(f"{name} {value:,}" for name, value in self.lengths.items())
-        return {
+        due = self.probe.get("due", 0)
+        tried = {
+            f"{self.unit} each" + ("" if self.unit == TOKENS else ", below"): percentiles,
+            "cut, failed": f"{self.truncated_share:.1%} and {self.failed_share:.1%} of the {due:,} rows that were tried",
+            "over budget": f"rows.max_failed_share is {self.max_failed_share:.1%}" if self.failed_share > self.max_failed_share else "",
+            "spread": f"{self.tasks} tasks on {self.slots} slots, {self.chunks} chunks",
+        }
+        lines = {
             "run": f"{self.name}: {self.task}",
             "model": "{uri}, {mebibytes:,.1f} MiB, {dtype} on {device}".format(**self.model),
             "source": "{name} at version {version}".format(**self.source),
             "target": "{name} at version {version}".format(**self.target),
             "due": f"{self.rows['due']:,} of {self.rows['keys']:,} keys" + (f": {why}" if why else ""),
             "to score": f"{self.rows['to_score']:,} different inputs; {self.rows['copied']:,} rows are copied",
-            f"{self.unit} each": percentiles or "none were tried",
-            "cut, failed": f"{self.truncated_share:.1%} and {self.failed_share:.1%} of {self.probe.get('rows', 0)} rows that were tried",
-            "spread": f"{self.tasks} tasks on {self.slots} slots, {self.chunks} chunks",
+            **(tried if self.probe.get("rows") else {}),
             "options": ", ".join(options) or "the task's own",
             "estimate": spoken(self.seconds["total"]) + (f", costs {self.cost:,.2f}" if self.cost is not None else ""),
         }
+        return {name: said for name, said in lines.items() if said}
 
 
 # Why a row is due, by the name of its count.

@@ -14,7 +14,7 @@ from sparkcoil import chunks, digest, estimate, files, pinned, rows, udf
 from sparkcoil.config import RunConfig
 from sparkcoil.due import Due
 from sparkcoil.errors import RefusedError
-from sparkcoil.estimate import COMMIT_SECONDS, Plan, Probe, Sizes
+from sparkcoil.estimate import COMMIT_SECONDS, PERCENTILES, Plan, Probe, Sizes
 from sparkcoil.pacing import Chunk, Pace
 from sparkcoil.pinned import Run, prepared
 from sparkcoil.pipeline import find_due
@@ -23,8 +23,7 @@ from sparkcoil.rows import Retry
 
 # Rows for each slot: of a first try, which also warms the workers, and at most of the second, which is to take about so many seconds.
 FIRST_ROWS, MOST_ROWS, PROBE_SECONDS = 16, 2_000, 10.0
-PERCENTILES = {"median": 0.5, "p90": 0.9, "p99": 0.99, "longest": 1.0}
-SIZE = "__size"
+SIZE, TIMES = "__size", "__times"
 
 
 def plan(spark: SparkSession, config: RunConfig, *, retry_failed: Retry = False) -> Plan:
@@ -45,7 +44,7 @@ def planned(spark: SparkSession, this: Run, clock: Clock, *, retry_failed: Retry
         why = counted(todo)
     slots = spark.sparkContext.defaultParallelism
     if not todo.counts["due"] > todo.counts.get("held", 0):
-        return described(this, todo, why, Sizes(0, 0, {}), Probe(0, 0, (), 0, 0), clock, slots=slots, tasks=0)
+        return described(this, todo, why, Sizes(0, 0, {}), Probe(0, 0, (), 0, 0, 0), clock, slots=slots, tasks=0)
     asked = to_score(this, todo)
     sizes = sized(asked)
     with clock.stage("preflight"):
@@ -88,10 +87,12 @@ def counted(todo: Due) -> dict[str, int]:
 
 
 def to_score(this: Run, todo: Due) -> DataFrame:
-    """Return one row for each different input that has to be scored, with its bytes."""
+    """Return one row for each different input that has to be scored, with its bytes, and how many rows have it."""
     due_keys = None if todo.keyed is None or todo.everything else todo.keyed
     chosen = rows.with_attempts(this.rows, due_keys, this.config.source.keys).where("NOT __held")
-    return chosen.select(rows.INPUTS, "input_hash").withColumn(SIZE, size_of(chosen)).dropDuplicates(["input_hash"])
+    sized = chosen.select(rows.INPUTS, "input_hash").withColumn(SIZE, size_of(chosen))
+    one_of_each = [F.first(name).alias(name) for name in (rows.INPUTS, SIZE)]
+    return sized.groupBy("input_hash").agg(*one_of_each, F.count("*").alias(TIMES))
 
 
 def size_of(chosen: DataFrame) -> Column:
@@ -137,6 +138,7 @@ def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: in
     record = rows.with_record(spread, function, challenged=this.challenged)
     looked = record.select(
         SIZE,
+        TIMES,
         F.col("__record.stats").alias("stats"),
         F.array_contains("__record.warnings", "truncated").alias("truncated"),
         (F.col("__record.status") != "ok").alias("failed"),
@@ -145,8 +147,9 @@ def scored(asked: DataFrame, this: Run, function: udf.ScoringFunction, count: in
         rows=len(looked),
         bytes=sum(row[SIZE] for row in looked),
         windows=[json.loads(row["stats"]) for row in looked if row["stats"]],
-        truncated=sum(bool(row["truncated"]) for row in looked),
-        failed=sum(bool(row["failed"]) for row in looked),
+        truncated=sum(row[TIMES] for row in looked if row["truncated"]),
+        failed=sum(row[TIMES] for row in looked if row["failed"]),
+        due=sum(row[TIMES] for row in looked),
     )
 
 
@@ -168,19 +171,21 @@ def described(this: Run, todo: Due, why: Mapping[str, int], sizes: Sizes, tried:
         rows={**{name: todo.counts.get(name, 0) for name in ("source", "keys", "due")}, **why, **split(todo, sizes)},
         unit=tried.of_windows("unit") or "tokens",
         lengths=estimate.lengths(tried, sizes),
-        truncated_share=tried.truncated / max(1, tried.rows),
-        failed_share=tried.failed / max(1, tried.rows),
+        truncated_share=tried.truncated / max(1, tried.due),
+        failed_share=tried.failed / max(1, tried.due),
         slots=slots,
         tasks=tasks,
         chunks=cut,
         probe={
             "rows": tried.rows,
+            "due": tried.due,
             "seconds": round(tried.busy_seconds, 3),
             "units": round(tried.units, 1),
             "overhead": round(tried.overhead, 3),
         },
         seconds={name: round(value, 3) for name, value in seconds.items()},
         cost=None if per_hour is None else per_hour * seconds["total"] / 3_600,
+        max_failed_share=config.rows.max_failed_share,
     )
 
 

@@ -66,6 +66,8 @@ class RunReport(Shown):
             "due": f"{self.rows.get('due', 0):,} of {self.rows.get('keys', 0):,} keys",
             "of them": shown.listed(self.rows, PARTS),
             "failures": failed,
+            "gates": f"{sum(each['holds'] for each in self.gates)} of {len(self.gates)} hold" if self.gates else "",
+            "challenger": "{agree:,} of {compared:,} rows agree".format(**self.challenger) if self.challenger else "",
             "throughput": SPEED.format(**self.throughput) if self.throughput else "",
             "seconds": f"{self.seconds.get('total', 0):.1f}" + (f": {stages}" if stages else ""),
         }
