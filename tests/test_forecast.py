@@ -37,6 +37,14 @@ def test_of_a_new_target_every_row_is_due_and_equal_inputs_are_scored_once(spark
     assert made.model["mebibytes"] > 0
 
 
+def test_rows_that_fail_count_each_though_their_input_is_tried_once(spark: SparkSession, text_model: str) -> None:
+    make_table(spark, "planned_nulls", [*TEXTS, *((100 + i, None) for i in range(50))])
+    made = plan(spark, text_run(text_model, "planned_nulls", "planned_never"))
+    assert (made.rows["to_score"], made.probe["rows"], made.probe["due"]) == (41, 41, 100)
+    assert made.failed_share == 0.5
+    assert "rows.max_failed_share is 5.0%" in str(made)
+
+
 def test_nothing_is_written(spark: SparkSession, text_model: str, table: str, tmp_path: Path) -> None:
     config = text_run(text_model, table, "-", target={"path": str(tmp_path / "out")})
     plan(spark, config)
