@@ -88,7 +88,7 @@ def native(workload: Workload, artifact: Path, device: str, batch: int) -> Conte
             rate = pipe.feature_extractor.sampling_rate
             given = ({"raw": sounds.decoded(each, rate), "sampling_rate": rate} for each in rows)
         if workload.input == "image":
-            given = map(photos.opened, rows)
+            given = (photos.opened(each) for each in rows)
         return [workload.of_native(each) for each in pipe(given, batch_size=batch, **workload.native)]
 
     return Contestant(f"pipeline, batch {batch}", run)
