@@ -1,4 +1,4 @@
-"""Writes pictures that models make as PNG files. Knows nothing of Spark, MLflow or torch."""
+"""Writes pixels as PNG files. Knows nothing of Spark, MLflow or torch."""
 
 import io
 
@@ -25,8 +25,8 @@ def mask(chosen: npt.NDArray[np.bool_]) -> bytes:
     return written(chosen.astype(np.uint8) * np.uint8(GREY8))
 
 
-def written(greys: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], **given: int) -> bytes:
-    """Return greys of shape (height, width) as the bytes of a file."""
+def written(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], **given: int) -> bytes:
+    """Return greys of shape (height, width), or colours of shape (height, width, 3), as the bytes of a file."""
     file = io.BytesIO()
-    Image.fromarray(greys).save(file, "PNG", **given)
+    Image.fromarray(pixels).save(file, "PNG", **given)
     return file.getvalue()

@@ -135,7 +135,7 @@ def checked_inputs(
         expression = wires[each.name]
         where = f"{wording.columns}.{each.label}" if each.label in columns else f"the prompt template's {each.name}"
         try:
-            column = F.col(quote(expression)) if expression in frame.columns else F.expr(expression)
+            column = column_of(frame, expression)
             kind = frame.select(column.alias("input")).schema["input"].dataType
         except AnalysisException as error:
             problems.append(f"{where}: {expression!r} is no column or expression of the source: {unresolved(error, frame)}")
@@ -146,6 +146,11 @@ def checked_inputs(
     if problems:
         raise SourceError("\n  - ".join([f"the source is not what {wording.where} says", *problems]))
     return inputs, types
+
+
+def column_of(frame: DataFrame, expression: str) -> Column:
+    """Return what is written in `source.columns` as a column: one of that name, whatever characters it has, else an SQL expression."""
+    return F.col(quote(expression)) if expression in frame.columns else F.expr(expression)
 
 
 def as_text(column: Column, kind: DataType) -> Column:

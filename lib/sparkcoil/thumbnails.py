@@ -1,11 +1,11 @@
 """Thumbnails of some of a run's images, for its report where they are asked for: nothing else there holds what rows hold."""
 
 import base64
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -13,7 +13,7 @@ from sparkcoil import cells, files, source
 from sparkcoil.config import RunConfig
 from sparkcoil.errors import ConfigError, RowError
 from sparkcoil.images import IMAGE, MAX_PIXELS, Picture
-from sparkcoil.rows import INPUTS, quote, quoted
+from sparkcoil.rows import INPUTS, quoted
 from sparkcoil.tasks import Row
 
 SIDE = 128
@@ -38,10 +38,9 @@ def check(config: RunConfig, task_name: str) -> None:
 
 def taken(spark: SparkSession, config: RunConfig, scored: DataFrame, count: int) -> list[Thumbnail]:
     """Return thumbnails of so many of the rows that were scored, the same ones each time, of those whose image is still there."""
-    check(config, str(config.task))
     pinned, keys = source.pin(spark, config.source), config.source.keys
     written = config.source.columns[IMAGE.name]
-    column = F.col(quote(written)) if written in pinned.frame.columns else F.expr(written)
+    column = source.column_of(pinned.frame, written)
     kind = pinned.frame.select(column.alias("image")).schema["image"].dataType
     chosen = scored.where("status = 'ok'").orderBy("input_hash").limit(count).select(*quoted(keys), "prediction", "input_hash")
     images = pinned.frame.select(*quoted(keys), F.struct(files.as_sent(column, kind).alias(IMAGE.name)).alias(INPUTS))
@@ -65,10 +64,11 @@ def small(picture: Picture) -> str:
     """Return an image made small, as a PNG in base64."""
     from PIL import Image
 
-    image, file = Image.fromarray(picture.pixels().values), io.BytesIO()
+    from sparkcoil import png
+
+    image = Image.fromarray(picture.pixels().values)
     image.thumbnail((SIDE, SIDE))
-    image.save(file, format="PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(png.written(np.asarray(image))).decode()
 
 
 def caption(prediction: Mapping[str, Any]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 from PIL import Image
 
 from sparkcoil import batching, illustrated, planning
-from sparkcoil.engines import Prepared
+from sparkcoil.engines import Prepared, seeing
 from sparkcoil.engines.ahead import Ahead
-from sparkcoil.engines.seeing import LONGEST_SIDE, PROBED, REMEMBERED_SIZES, TOO_NARROW, View
+from sparkcoil.engines.seeing import PROBED, REMEMBERED_SIZES, View
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Request
 from sparkcoil.illustrated import Illustrated, Inputs, Maker
@@ -45,9 +45,7 @@ class Reader(Ahead):
 
     def extent(self, picture: Picture) -> Extent:
         """Return what the model will be given of an image, by its header alone; raises RowError."""
-        size = picture.size()
-        if max(size) > LONGEST_SIDE * min(size):
-            raise TOO_NARROW
+        size = seeing.size_of(picture)
         return self.same or self._probed(size)
 
     def _tried(self, size: tuple[int, int]) -> Extent:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,22 @@ class Seen:
         return tuple(tuple(each.shape) for each in self.inputs.values())
 
 
+def size_of(picture: Picture) -> tuple[int, int]:
+    """Return an image's height and width by its header alone; raises RowError, also for one that is hardly wider than a line."""
+    size = picture.size()
+    if max(size) > LONGEST_SIDE * min(size):
+        raise TOO_NARROW
+    return size
+
+
 class Eye(Ahead):
     """Looks at images ahead of their batch: decodes them, and has the model's processor resize and normalise them."""
 
     def __init__(self, processor: Any) -> None:
         super().__init__(self._seen, "image")
         self.processor = processor
-        self._areas: dict[tuple[int, int], int] = {}
-        first, second = map(self._probed, PROBED)
+        self._probed = lru_cache(REMEMBERED_SIZES)(self._tried)
+        first, second = map(self._tried, PROBED)
         self.area = first if first == second else None
 
     def areas(self, pictures: Sequence[Picture]) -> list[int | RowError]:
@@ -66,16 +75,10 @@ class Eye(Ahead):
         return self.each(self._area_of, pictures)
 
     def _area_of(self, picture: Picture) -> int:
-        size = picture.size()
-        if max(size) > LONGEST_SIDE * min(size):
-            raise TOO_NARROW
-        if self.area is not None:
-            return self.area
-        if size not in self._areas and len(self._areas) >= REMEMBERED_SIZES:
-            self._areas.clear()
-        return self._areas.setdefault(size, self._areas.get(size) or self._probed(size))
+        size = size_of(picture)
+        return self._probed(size) if self.area is None else self.area
 
-    def _probed(self, size: tuple[int, int]) -> int:
+    def _tried(self, size: tuple[int, int]) -> int:
         """Return the pixels that the processor makes of an image of a height and a width, by trying it on a grey one."""
         height, width = self.processed(Image.new("RGB", size[::-1], "grey"))["pixel_values"].shape[-2:]
         return int(height * width)
