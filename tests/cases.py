@@ -168,6 +168,7 @@ NLI = {"id2label": dict(enumerate(VERDICTS)), "label2id": {name: i for i, name i
 STRIDE = {"truncation": "stride"}
 T5 = {**NEW, "max_input_length": 64}  # which has no end of its own
 LOW = {"threshold": 0.3, "mask_threshold": 0.3, "overlap_mask_area_threshold": 0.1}  # what random models are hardly sure of
+POINTS = {"points_per_crop": 3, "pred_iou_thresh": 0.0, "stability_score_thresh": 0.0, "crops_nms_thresh": 1.0}
 
 CASES = (
     Case("audio-classification", listener, noises, "audio", one_by_one.sound_labels, cell=sound),
@@ -265,6 +266,7 @@ CASES = (
         partial(seen.captions, max_new_tokens=8, do_sample=False),
         max_new_tokens=8,
     ),
+    saw("mask-generation", partial(tiny_vision.tiny_masker, family="sam"), partial(seen.masks, **POINTS), **POINTS),
     saw("object-detection", partial(tiny_detection.tiny_detector, family="yolos"), partial(seen.objects, threshold=0.3), threshold=0.3),
     saw("zero-shot-image-classification", partial(tiny_vision.tiny_likener, family="clip"), seen.zero_shot_images, seen.labelled),
     saw("zero-shot-object-detection", partial(tiny_detection.tiny_finder, family="owlvit"), seen.sought_objects, seen.labelled),

@@ -82,6 +82,12 @@ def segments(artifact: Path, rows: Rows, **given: Any) -> Found:
     return [{"segments": [{name: each[name] for name in ("label", "score")} for each in some]} for some in found]
 
 
+def masks(artifact: Path, rows: Rows, **given: Any) -> Found:
+    """Return the scores of the masks of each image."""
+    found = each_by("mask-generation", artifact, rows, **given)
+    return [{"segments": [{"label": None, "score": score} for score in each["scores"].tolist()]} for each in found]
+
+
 def depths(artifact: Path, rows: Rows) -> Found:
     """Return how near and how far the depths of each image reach."""
     found = [each["predicted_depth"].numpy() for each in each_by("depth-estimation", artifact, rows)]

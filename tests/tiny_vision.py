@@ -390,3 +390,34 @@ def tiny_donut(folder: Path) -> Path:
             if weight.dim() > 1 and "norm" not in name:
                 weight.mul_(3.0)
     return saved(folder, model, transformers.DonutImageProcessor(size=SQUARE), tokenizer)
+
+
+MASKERS = ("sam", "sam_hq", "sam2")
+# What asks a model at points, and what it says of them.
+ASKING: dict[str, Any] = {"hidden_size": 32, "image_size": 64, "mask_input_channels": 4}
+SAYING: dict[str, Any] = {"hidden_size": 32, "mlp_dim": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
+SAM_SIGHT: dict[str, Any] = {**TRANSFORMER, "hidden_size": 16, "output_channels": 32, "mlp_dim": 32, "num_pos_feats": 16, "image_size": 64}
+SAM_SIGHT |= {"initializer_range": 0.3, "window_size": 4, "global_attn_indexes": [1]}
+HIERA: dict[str, Any] = {"model_type": "sam2_hiera_det_model", "hidden_size": 8, "num_attention_heads": 1, "image_size": [64, 64]}
+HIERA |= {"blocks_per_stage": [1, 1, 2, 1], "embed_dim_per_stage": [8, 16, 32, 64], "num_attention_heads_per_stage": [1, 1, 2, 2]}
+HIERA |= {"window_size_per_stage": [2, 4, 2, 4], "global_attention_blocks": [3], "window_positional_embedding_background_size": [4, 4]}
+HIERA |= {"initializer_range": 0.3}
+SAM2_SIGHT: dict[str, Any] = {"backbone_config": HIERA, "backbone_channel_list": [64, 32, 16, 8], "fpn_hidden_size": 32}
+SAM2_SIGHT |= {"backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]], "initializer_range": 0.3}
+
+
+def tiny_masker(folder: Path, family: str) -> Path:
+    """Return the folder with a random model that cuts out what lies at points saved in it."""
+    torch.manual_seed(3)
+    kind, size = {"sam": "Sam", "sam_hq": "SamHQ", "sam2": "Sam2"}[family], {"height": 16, "width": 16}
+    asking = {**ASKING, "patch_size": 16 if family == "sam2" else 8}
+    saying = {**SAYING, **({"vit_dim": 16} if family == "sam_hq" else {})}
+    sight = copy.deepcopy(SAM2_SIGHT if family == "sam2" else SAM_SIGHT)
+    config = getattr(transformers, f"{kind}Config")(
+        vision_config=sight, prompt_encoder_config=asking, mask_decoder_config=saying, initializer_range=0.3
+    )
+    processor: Any = transformers.Sam2ImageProcessor(size=SQUARE64, mask_size=size)
+    if family != "sam2":
+        longest = {"size": {"longest_edge": 64}, "mask_size": {"longest_edge": 16}}
+        processor = transformers.SamImageProcessor(**longest, pad_size=SQUARE64, mask_pad_size=size)
+    return saved(folder, getattr(transformers, f"{kind}Model")(config), processor)

@@ -8,10 +8,6 @@ from sparkcoil.errors import did_you_mean
 TASKS: Mapping[str, tuple[str, str]] = {
     "any-to-any": ("what it takes and gives is of any kind, and a prediction here has fields of fixed types", "image-text-to-text"),
     "keypoint-matching": ("it compares two images of a row, and a row has one image here", "image-feature-extraction"),
-    "mask-generation": (
-        "it gives masks without labels, often hundreds to an image, and a prediction here says what it found",
-        "image-segmentation",
-    ),
     "video-classification": ("videos are not decoded here; take frames of them as images", "image-classification"),
 }
 # What model classes begin with, and the reason.

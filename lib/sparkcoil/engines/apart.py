@@ -33,8 +33,8 @@ def each(outputs: Any, seen: Sequence[Seen], make: Callable[[Any, tuple[int, int
     return [made(make, Alone(outputs, i), one.size) for i, one in enumerate(seen)]
 
 
-def made(make: Callable[[Any, tuple[int, int]], Any], alone: Alone, size: tuple[int, int]) -> Any:
-    """Return what is made of one image's outputs, or the row's failure."""
+def made(make: Callable[[Any, tuple[int, int]], Any], alone: Any, size: tuple[int, int]) -> Any:
+    """Return what is made of one image's outputs and of its height and width, or the row's failure."""
     try:
         return make(alone, size)
     except RowError as error:
