@@ -87,3 +87,8 @@ def test_nothing_that_is_said_is_taken_for_markup() -> None:
 def test_no_colour_is_set_that_a_dark_page_would_hide() -> None:
     assert "color" not in report()._repr_html_()
     assert "background" not in report()._repr_html_()
+
+
+def test_a_source_that_has_no_versions_is_named_alone() -> None:
+    assert shown.at_version({"name": "photos", "version": None}) == "photos"
+    assert shown.at_version({"name": "docs", "version": 0}) == "docs at version 0"

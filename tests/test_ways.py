@@ -90,7 +90,7 @@ def test_every_form_of_uri_names_it(home: Path, model: tuple[Path, Scores], requ
 
 
 def test_one_of_each_kind_scores_on_a_cluster_whose_executors_know_no_network(tmp_path: Path) -> None:
-    with cluster.standalone(tmp_path) as master:
+    with cluster.standalone(tmp_path, workers=1) as master:
         command = [sys.executable, str(Path(ways.__file__)), master, str(tmp_path / "models")]
         own = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
         done = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)

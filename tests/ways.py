@@ -548,7 +548,6 @@ ON_CLUSTER = (
     "a pipeline",
     "components: model, tokenizer and feature extractor",
     "logged with transformers 4: summarization",
-    "logged with transformers 4: question-answering",
     "saved in bfloat16",
     "a LoRA adapter with labels of its own, its base given by base_model_path",
     "a reference (`save_pretrained=False`) that the driver's hub cache, or the hub, has",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sparkcoil import effort, spread
+from sparkcoil import effort, shown, spread
 from sparkcoil.effort import Totals
 from sparkcoil.figures import Part
 from sparkcoil.spread import THIS, Chart, Counted
@@ -204,7 +204,7 @@ def lineage(material: Material, totals: Totals) -> Table:
     rows = [["run", material.run_id], ["ended" if totals.is_done else "last heard of", *at]]
     if run:
         source, model = run["source"], run["model"]
-        rows += [["source", source["name"] + ("" if source["version"] is None else f" at version {source['version']}")]]
+        rows += [["source", shown.at_version(source)]]
         rows += [["model", model["uri"]], ["model's files", f"sha256 {model['digest']}"]]
     rows += [["target", material.target + made]]
     if material.before is not None:

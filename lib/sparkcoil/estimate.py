@@ -136,13 +136,13 @@ class Plan(Shown):
             f"{self.unit} each" + ("" if self.unit == TOKENS else ", below"): percentiles,
             "cut, failed": f"{self.truncated_share:.1%} and {self.failed_share:.1%} of the {due:,} rows that were tried",
             "over budget": f"rows.max_failed_share is {self.max_failed_share:.1%}" if self.failed_share > self.max_failed_share else "",
-            "spread": f"{self.tasks} tasks on {self.slots} slots, {self.chunks} chunks",
+            "spread": f"{self.tasks} tasks on {self.slots} slots, {self.chunks} chunk" + ("" if self.chunks == 1 else "s"),
         }
         lines = {
             "run": f"{self.name}: {self.task}",
             "model": "{uri}, {mebibytes:,.1f} MiB, {dtype} on {device}".format(**self.model),
-            "source": "{name} at version {version}".format(**self.source),
-            "target": "{name} at version {version}".format(**self.target),
+            "source": shown.at_version(self.source),
+            "target": shown.at_version(self.target),
             "due": f"{self.rows['due']:,} of {self.rows['keys']:,} keys" + (f": {why}" if why else ""),
             "to score": f"{self.rows['to_score']:,} different inputs; {self.rows['copied']:,} rows are copied",
             **(tried if self.probe.get("rows") else {}),

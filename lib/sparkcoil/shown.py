@@ -39,3 +39,8 @@ def html(lines: Mapping[str, str]) -> str:
 def listed(counts: Mapping[str, int], names: Mapping[str, str]) -> str:
     """Return the counts that are not zero in words, such as `3 new, 1 failed before`."""
     return ", ".join(f"{counts[name]:,} {said}" for name, said in names.items() if counts.get(name))
+
+
+def at_version(table: Mapping[str, Any]) -> str:
+    """Return a table's name and its version, or its name alone where it has no versions."""
+    return str(table["name"]) + ("" if table["version"] is None else f" at version {table['version']}")
