@@ -29,7 +29,7 @@ def in_every_form(content: bytes, file: Path) -> dict[str, Any]:
         "base64 for URLs": {"path": base64.urlsafe_b64encode(content).rstrip(b"=")},
         "base64 as bytes": text,
         "data URI": {"path": b"data:application/octet-stream;base64," + text},
-        "data URI in capitals": {"path": b"DATA:application/octet-stream;base64," + text},
+        "data URI in capitals": {"path": b"DATA:APPLICATION/OCTET-STREAM;BASE64," + text},
     }
 
 
@@ -51,7 +51,7 @@ def refused(content: bytes, root: Path) -> dict[str, tuple[Any, str]]:
         "base64 that becomes other characters": ({"path": text[:-40] + b"!" * 40}, "undecodable_*"),
         "base64 cut off within a byte": ({"path": text[:161]}, "undecodable_*"),
         "a path that is no UTF-8": ({"path": b"\xff\xfe/calls"}, "invalid_encoding"),
-        "no path": ({"path": b""}, "path_invalid"),
+        "no text": ({"path": b""}, "empty_*"),
         "a relative path": (f"photos/{SECRET}.bin", "path_invalid"),
         "a path with ..": (f"{root}/../{outside.name}", "path_invalid"),
         "a path outside": (str(outside), "path_outside_roots"),

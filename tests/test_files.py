@@ -145,6 +145,25 @@ def test_a_root_that_spark_cannot_list_is_refused_before_the_first_row(spark: Sp
         files.check(spark, [f"{LAKE}/missing/"])
 
 
+def test_a_root_that_is_not_there_is_refused_before_the_first_row(spark: SparkSession, folder: Path) -> None:
+    files.check(spark, [str(folder)])
+    with pytest.raises(SourceError, match=rf"^source.roots: {folder}x: there is no such folder$"):
+        files.check(spark, [str(folder), f"{folder}x"])
+
+
+def test_an_empty_file_is_a_failed_row_also_where_it_was_scored_before(
+    spark: SparkSession, audio_model: str, folder: Path, tmp_path: Path
+) -> None:
+    for i, file in enumerate(sorted(folder.iterdir())[:2]):
+        (tmp_path / f"{i}.wav").write_bytes(file.read_bytes() if i else b"")
+    given: dict[str, Any] = {"table": None, "path": str(tmp_path), "format": "binaryFile", "keys": ["path"]}
+    empty, full = scored(spark, audio_model, {"audio": "content"}, "emptied_scored", **given)
+    assert (empty["error"]["code"], full["error"]) == ("empty_audio", None)
+    (tmp_path / "1.wav").write_bytes(b"")
+    found = scored(spark, audio_model, {"audio": "content"}, "emptied_scored", **given)
+    assert [row["error"]["code"] for row in found] == ["empty_audio"] * 2
+
+
 def as_sent(frame: DataFrame, column: str) -> list[Any]:
     kind = frame.schema[column].dataType
     return [row["sent"] for row in frame.select(files.as_sent(F.col(column), kind).alias("sent")).collect()]

@@ -72,7 +72,7 @@ def test_a_cell_that_holds_no_image_is_failed_with_its_code(tmp_path: Path) -> N
         ("data:image/svg+xml;utf8," + BAD_IMAGES["svg"][0]().decode(), "url_refused"),
         (SECRET, "path_invalid"),
         (SECRET.encode(), "undecodable_image"),
-        ("", "path_invalid"),
+        ("", "empty_image"),
         (b"", "empty_image"),
         ("data:image/png;base64,", "undecodable_image"),
         ({"bytes": b"", "path": "a.png"}, "empty_image"),

@@ -84,6 +84,8 @@ def test_names_with_odd_characters_are_found_escaped_and_as_they_are(place: Plac
 def test_without_roots_nothing_is_opened(place: Place) -> None:
     assert code(str(place.root / "a.wav")) == "path_outside_roots"
     assert code(f"file://{place.root}/a.wav") == "path_outside_roots"
+    with pytest.raises(RowError, match=r"no path is opened where source\.roots names no folder"):
+        roots.opened(str(place.root / "a.wav"), ())
 
 
 def test_a_link_that_stays_within_the_roots_is_followed(place: Place) -> None:

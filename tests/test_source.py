@@ -69,3 +69,15 @@ def test_an_expression_that_is_no_sql_is_refused_in_one_clause(spark: SparkSessi
         )
     assert "source.columns" not in str(caught.value)
     assert "run file" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "column", "expected"),
+    [("image-classification", "image", "bytes or path"), ("audio-classification", "audio", "bytes or array or path")],
+)
+def test_a_struct_that_can_hold_no_file_is_refused(spark: SparkSession, task: str, column: str, expected: str) -> None:
+    frame = spark.createDataFrame([], "id INT, cell STRUCT<data: BINARY, width: INT>, fits STRUCT<path: STRING>")
+    found = f"columns.{column}: expected a struct with {expected}, found struct<data:binary,width:int> in 'cell'"
+    with pytest.raises(SourceError, match=found):
+        source.checked_inputs(frame, ["id"], [], columns={column: "cell"}, task=tasks.load(task))
+    assert column in source.checked_inputs(frame, ["id"], [], columns={column: "fits"}, task=tasks.load(task))[0]

@@ -53,6 +53,13 @@ def test_the_report_shows_images_only_where_they_are_asked_for(spark: SparkSessi
         assert max(thumbnail.size) == 128 and caption.split()[0] in said
 
 
+def test_the_report_says_so_where_no_image_can_be_read(spark: SparkSession, config: RunConfig, report: RunReport) -> None:
+    blind = config.model_copy(update={"source": config.source.model_copy(update={"columns": {"image": "'/nowhere/a.png'"}})})
+    found = make_report(spark, blind, images=3).html
+    assert "none of those that were scored can be read now" in found and "<img" not in found
+    assert "some of the images" not in make_report(spark, blind).html
+
+
 def test_a_run_without_images_is_refused(spark: SparkSession, report: RunReport) -> None:
     with pytest.raises(ConfigError, match=r"given no image by source\.columns"):
         make_report(spark, text_run("-", "looked_at", "looked_at_scored"), images=3)

@@ -24,7 +24,7 @@ from sparkcoil.errors import RowError
 
 MAX_CELL_BYTES = 2**28  # 23 minutes of 48 kHz stereo in 16 bits; a longer recording comes as a path
 
-_DATA_URI = re.compile(rb"(?i:data):[^,]{0,100};base64,")
+_DATA_URI = re.compile(rb"data:[^,]{0,100};base64,", re.IGNORECASE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 _PLAIN_DIGITS = bytes.maketrans(b"-_", b"+/")
 _HEAD = 120
@@ -85,6 +85,8 @@ def of_struct(cell: Mapping[str, Any], declared: Sequence[str], medium: Medium) 
 def named(text: bytes | str, declared: Sequence[str], medium: Medium) -> bytes | LocalFile:
     """Return what a text stands for: the file that it is in base64, else the file that it names."""
     content = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    if not content:
+        fail(f"empty_{medium.name}", "the text is empty")
     return from_base64(content, medium) or LocalFile(content, declared)
 
 

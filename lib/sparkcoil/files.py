@@ -5,6 +5,7 @@ Where a row names a file on a disk that executors see, its path is sent and the 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,6 +14,7 @@ from pyspark.sql.types import BinaryType, DataType, StringType, StructType
 from sparkcoil import roots
 from sparkcoil.cells import MAX_CELL_BYTES
 from sparkcoil.errors import SourceError, first_line
+from sparkcoil.folders import with_empty_files
 from sparkcoil.sections import SourceConfig
 
 # By the contract's names of inputs: those that hold a file, or name one.
@@ -97,7 +99,10 @@ def remote(declared: Sequence[str]) -> list[str]:
 
 
 def check(spark: SparkSession, declared: Sequence[str]) -> None:
-    """Pass if Spark can list every root whose files it has to read; raises SourceError."""
+    """Pass if Spark can list every root whose files it has to read, and in local mode all others are there; raises SourceError."""
+    for each in declared if str(spark.sparkContext.master).startswith("local") else ():
+        if roots.is_local(each) and not Path(each).exists():
+            raise SourceError(f"source.roots: {each}: there is no such folder")
     for each in remote(declared):
         try:
             listed(spark, [each])
@@ -107,7 +112,7 @@ def check(spark: SparkSession, declared: Sequence[str]) -> None:
 
 def listed(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
     """Return all files below folders with their length."""
-    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(folders))
+    return with_empty_files(spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(folders)))
 
 
 def with_contents(rows: DataFrame, inputs: str, declared: Sequence[str]) -> DataFrame:

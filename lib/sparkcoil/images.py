@@ -15,7 +15,7 @@ from sparkcoil.tasks import Input, Options, Row
 if TYPE_CHECKING:  # a task can be looked at where nothing that decodes is installed
     from sparkcoil.raster import Pixels
 
-INPUTS = (Input("image", ("binary", "string", "struct")),)
+INPUTS = (Input("image", ("binary", "string", "struct"), fields=("bytes", "path")),)
 # Pillow's own bound: 0.25 GiB of pixels. A photo has up to some 50 million.
 MAX_PIXELS = 89_478_485
 

@@ -48,7 +48,7 @@ class Page:
 def make_report(spark: SparkSession, config: RunConfig, run_id: str | None = None, *, images: int = 0) -> Page:
     """Return the report of a past run into the config's target, of the newest one unless it is named; MLflow is not asked.
 
-    With `images`, it shows thumbnails of so many of the images that were scored, read from the source as it is now.
+    With `images`, it shows thumbnails of so many of the images that were scored, of those that can be read from the source now.
     Raises TargetError where the target is missing, or its history knows no such run, and ConfigError where rows have no images.
     """
     if images:
@@ -64,7 +64,7 @@ def make_report(spark: SparkSession, config: RunConfig, run_id: str | None = Non
     parts = {part.version: part for part in past.parts(table, only=[*mine, *([before] if before else [])])}
     material = told(spark, config, target, [parts[each.version] for each in mine], parts[before.version] if before else None)
     last = mine[-1]
-    return rendered(material, thumbnails.taken(spark, config, rows_of(spark, target, last, last.version), images) if images else ())
+    return rendered(material, thumbnails.taken(spark, config, rows_of(spark, target, last, last.version), images) if images else None)
 
 
 def of_ended(spark: SparkSession, run: Run, progress: Progress, clock: Clock) -> Material:
@@ -102,7 +102,7 @@ def rows_of(spark: SparkSession, target: Target, part: Part, version: int | None
     return sink.read(spark, target, version).where(F.col("run_id") == part.run_id)
 
 
-def rendered(material: Material, images: Sequence[Thumbnail] = ()) -> Page:
+def rendered(material: Material, images: Sequence[Thumbnail] | None = None) -> Page:
     """Return the page of all that is known of a run, with thumbnails where there are some; whatever comes from data is escaped."""
     environment = Environment(loader=PackageLoader("sparkcoil", ""), autoescape=True, undefined=StrictUndefined)
     template = environment.get_template("report.html.jinja")

@@ -37,7 +37,8 @@ OTHERS = re.compile(
     | (?P<HEIC>.{4}ftyp(?:hei|hev|mif1|msf1)) | (?P<Photoshop>8BPS) | (?P<PostScript>%!PS|\xc5\xd0\xd3\xc6)
     | (?P<HTML>\s*<(?:!DOCTYPE\s+)?html) | (?P<JPEG_XL>\x00\x00\x00\x0cJXL\x20) | (?P<EXR>\x76\x2f\x31\x01) | (?P<gzip>\x1f\x8b)
     | (?P<ZIP>PK\x03\x04) | (?P<WAV>RIFF.{4}WAVE) | (?P<FLAC>fLaC) | (?P<Ogg>OggS) | (?P<MP3>ID3) | (?P<WebM>\x1a\x45\xdf\xa3)
-    | (?P<MP4>.{4}ftyp(?!avi[fs]))""",
+    | (?P<MP4>.{4}ftyp(?!avi[fs])) | (?P<DDS>DDS\x20) | (?P<QOI>qoif) | (?P<ICNS>icns\x00) | (?P<SGI>\x01\xda[\x00\x01][\x01\x02]\x00)
+    | (?P<PCX>\x0a[\x00\x02-\x05]\x01[\x01\x02\x04\x08])""",
     re.DOTALL | re.VERBOSE | re.IGNORECASE,
 )
 # Says little: a path under /work begins so, taken for base64.

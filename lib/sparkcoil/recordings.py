@@ -26,8 +26,10 @@ from sparkcoil.tasks import Input, Options, Prediction, Row, Warned, Written
 if TYPE_CHECKING:  # a task can be looked at where nothing that decodes is installed
     from sparkcoil.media import Recording, Samples
 
+# A struct has one of these: encoded bytes, samples, or a path.
+FIELDS = ("bytes", "array", "path")
 INPUTS = (
-    Input("audio", ("binary", "string", "array", "struct")),
+    Input("audio", ("binary", "string", "array", "struct"), fields=FIELDS),
     Input("sampling_rate", ("integer", "long", "short", "double", "float"), required=False),
 )
 
@@ -129,7 +131,7 @@ def source_of(cell: Any, rate: Any, options: HearingOptions) -> bytes | LocalFil
 
 def of_struct(cell: Mapping[str, Any], rate: Any, options: HearingOptions) -> bytes | LocalFile | Waveform:
     """Return what a struct holds: encoded bytes, else samples, else a path."""
-    if not {"bytes", "array", "path"} & set(cell):
+    if not set(FIELDS) & set(cell):
         fail("audio_type", "expected a struct with `array` and `sampling_rate`, or with `bytes` and `path`")
     if cell.get("bytes") is None and cell.get("array") is not None:
         own = cell.get("sampling_rate")

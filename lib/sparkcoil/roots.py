@@ -49,7 +49,8 @@ def opened(name: bytes | str, roots: Sequence[str]) -> BinaryIO:
     """Return the open file that a row names; raises RowError for one that does not lie under a root, or is no regular file."""
     beneath = [found for path in local_paths(decode_text(name, "the path"), roots) for found in placed(path, roots)]
     if not beneath:
-        fail("path_outside_roots", "the path does not lie under any of source.roots, or leads out of it")
+        found = "the path does not lie under any of source.roots, or leads out of it"
+        fail("path_outside_roots", found if roots else "no path is opened where source.roots names no folder")
     there = [(root, path) for root, path in beneath if os.path.lexists(path)]
     if not there:
         fail("file_missing", "there is no such file")
@@ -84,7 +85,7 @@ def local_paths(text: str, roots: Sequence[str]) -> Iterator[str]:
         path = slash + rest
     for each in dict.fromkeys((path, unquote(path)) if kind else (path,)):
         if not each.startswith("/") or "\0" in each or ".." in each.split("/"):
-            fail("path_invalid", "expected an absolute path without `..`, base64 text, or a URI under source.roots")
+            fail("path_invalid", "expected an absolute path without `..`, a URI under source.roots, or a file of a known format in base64")
         yield each
 
 

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructType, VariantType
 
-from sparkcoil import batchfile, tables
+from sparkcoil import batchfile, folders, tables
 from sparkcoil.errors import SourceError, did_you_mean, first_line
 from sparkcoil.rows import quote
 from sparkcoil.sections import SourceConfig
@@ -94,7 +94,8 @@ def read(spark: SparkSession, source: SourceConfig, version: int | None) -> Data
     if source.format == "openai":
         return batchfile.read(spark, str(source.path), source.options)
     options = {**(CSV_OPTIONS if source.format == "csv" else {}), **source.options}
-    return reader.format(str(source.format)).options(**options).load(str(source.path))
+    frame = reader.format(str(source.format)).options(**options).load(str(source.path))
+    return folders.with_empty_files(frame) if source.format == "binaryFile" else frame
 
 
 def cause(error: BaseException) -> str:
@@ -142,6 +143,8 @@ def checked_inputs(
             continue
         if not each.as_text and kind.typeName() not in each.types:
             problems.append(f"{where}: expected {' or '.join(each.types)}, found {kind.simpleString()} in {expression!r}")
+        if isinstance(kind, StructType) and each.fields and not set(each.fields) & set(kind.names):
+            problems.append(f"{where}: expected a struct with {' or '.join(each.fields)}, found {kind.simpleString()} in {expression!r}")
         inputs[each.name], types[each.name] = (as_text(column, kind), StringType()) if each.as_text else (column, kind)
     if problems:
         raise SourceError("\n  - ".join([f"the source is not what {wording.where} says", *problems]))

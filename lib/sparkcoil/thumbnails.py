@@ -82,4 +82,4 @@ def counted(prediction: Mapping[str, Any]) -> Iterator[str]:
     """Yield how many entries each list of a prediction has, such as the objects seen in an image."""
     for name, value in prediction.items():
         if isinstance(value, list):
-            yield f"{len(value)} {name}"
+            yield f"{len(value)} {name.removesuffix('s') if len(value) == 1 else name}"

@@ -23,7 +23,7 @@ Every task that sees takes `image` in each of these forms, with the same result:
 | Hugging Face's image column | `STRUCT<bytes, path>` |
 
 What a file is, its first bytes say, never its name. Pillow reads {READ};
-everything else, such as SVG, PDF and HEIC, is a failed row that says what was found.
+everything else, such as SVG, PDF, HEIC and TGA, is a failed row, which for most formats says what was found.
 
 ## What becomes of an image
 
@@ -39,7 +39,8 @@ A model sees upright RGB of 8 bits, as transformers' own pipelines make it of th
 | EXIF's orientation, in any format | the image is laid upright; EXIF data that are damaged leave it as it is |
 | an animation, several pages | the first image |
 | an icon in several sizes | the largest |
-| an image cut off, or damaged | a failed row: no part of it is seen |
+| an image cut off, or found damaged by its decoder | a failed row: no part of it is seen |
+| damage that a format has no check for, as in the middle of a JPEG | seen as it decodes, as in the pipelines; PNG has checksums |
 
 The header is read first, and an image of more pixels than `max_pixels`, {images.MAX_PIXELS:,} where nothing else is said, is failed before
 it is decoded. So is one of which a side is more than {seeing.LONGEST_SIDE} times as long as the other. Images are decoded when
@@ -64,7 +65,9 @@ target:
 ```
 
 The source is a root by itself, and executors that see the files open them: Spark reads none of them. A file of which the size or the time
-of modification has changed is due again. A cell has at most {cells.MAX_CELL_BYTES // 2**20} MiB, a file by its path any number.
+of modification has changed is due again, and equal files are scored each by itself, since they are known by their names. An empty file is a
+failed row. Files and folders whose names begin with `_` or `.`, as those of some cameras do, Spark takes for its own and leaves out: name
+such files in a table of paths. A cell has at most {cells.MAX_CELL_BYTES // 2**20} MiB, a file by its path any number.
 
 A row may also name its file, under `source.roots` alone: what may be named, and what never is opened, is the same as for
 [recordings](recordings.md#files-that-rows-name).
@@ -78,5 +81,5 @@ holds nothing of the executor's environment, and is started anew where a decoder
 
 def page() -> str:
     """Return the page about images."""
-    others = {seeing.TOO_NARROW.code: seeing.TOO_NARROW.message}
+    others = {seeing.TOO_NARROW.code: seeing.TOO_NARROW.message, "image_refused": "the model's image processor takes no image of this size"}
     return "\n".join([HEAD, *failures.table("image", (cells, roots, raster, sandbox), others), ""])

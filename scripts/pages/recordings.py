@@ -44,7 +44,8 @@ target:
 ```
 
 The source is a root by itself, and executors that see the files open them: Spark reads none of them. A file of which the size or the time
-of modification has changed is due again.
+of modification has changed is due again, and equal files are scored each by itself, since they are known by their names. An empty file is a
+failed row. Files and folders whose names begin with `_` or `.` Spark takes for its own and leaves out: name such files in a table of paths.
 
 ## Files that rows name
 

@@ -80,10 +80,18 @@ def section(name: str) -> Iterator[str]:
     yield ""
     fields = ",\n".join(f"{field} {kind}" for field, kind in ledger.split_fields(task.prediction))
     yield f"**Prediction**\n\n```sql\n{fields}\n```\n"
+    yield from predicted(task)
     yield f"**Models**: checkpoints of a class ending in {either(f'`{head}`' for head in task.heads)}{parts(task)}."
     yield from other_names(task)
     yield ""
     yield from option_lines(task)
+
+
+def predicted(task: Task) -> Iterator[str]:
+    """Yield what a prediction holds in words, where the task says more of it than that there is one."""
+    said = str(task.write.__doc__).splitlines()[0].removeprefix("Return ")
+    if not said.startswith("one prediction for each row"):
+        yield f"{said[0].upper()}{said[1:]}\n"
 
 
 def inputs(task: Task) -> Iterator[str]:

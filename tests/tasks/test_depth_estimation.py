@@ -97,6 +97,14 @@ def test_images_that_cannot_be_seen_fail_alone(one: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_image_that_only_the_processor_cannot_take_fails_with_a_code_of_its_own(tmp_path: Path) -> None:
+    sizes = ((40, 20), (64, 64), (20, 20))
+    found = scoring(tiny_vision.tiny_depth(tmp_path, "glpn")).score(rows([tiny_vision.drawn(*size, 1) for size in sizes]))[0]
+    assert [each.error and each.error.code for each in found] == ["image_refused", None, "image_refused"]
+    assert found[0].error is not None
+    assert found[0].error.message == "the model's image processor takes no image of 20 x 40 pixels (ValueError)"
+
+
 def test_depths_that_are_not_finite_fail_alone(one: Path) -> None:
     broken = scoring(one)
     forward = broken.engine.model.forward

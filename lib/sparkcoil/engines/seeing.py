@@ -84,8 +84,14 @@ class Eye(Ahead):
         return int(height * width)
 
     def processed(self, image: Image.Image) -> Inputs:
-        """Return one image as the model takes it, without a dimension for the batch."""
-        found = self.processor(images=image, return_tensors="pt")
+        """Return one image as the model takes it, without a dimension for the batch; raises RowError where the processor cannot."""
+        try:
+            found = self.processor(images=image, return_tensors="pt")
+        except Exception as error:
+            if batching.is_fatal(error) or batching.is_out_of_memory(error):
+                raise
+            told = f"the model's image processor takes no image of {image.width} x {image.height} pixels ({type(error).__name__})"
+            raise RowError("input", "image_refused", told) from None
         return {name: each[0] for name, each in found.items() if isinstance(each, torch.Tensor)}
 
     def _seen(self, view: View) -> Seen:

@@ -80,13 +80,15 @@ def with_roots(options: OptionsT, roots: Sequence[str]) -> OptionsT:
 class Input:
     """One input of a task: its name and the Spark types that it may arrive in.
 
-    With `as_text` it may be of any type and arrives as text; it is a template's field, called by its name in braces.
+    A struct has one of `fields`. With `as_text` it may be of any type and arrives as text; it is a template's field, called by its name in
+    braces.
     """
 
     name: str
     types: tuple[str, ...]
     required: bool = True
     as_text: bool = False
+    fields: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

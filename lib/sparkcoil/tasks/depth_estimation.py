@@ -12,7 +12,7 @@ class DepthEstimationOptions(images.SeeingOptions):
 
 
 def write(results: Sequence[Any], facts: Facts, options: DepthEstimationOptions) -> list[Prediction]:
-    """Return each image's depths: a PNG file of 16 bits, and the depths that its black and its white stand for."""
+    """Return each image's depths as a PNG file of its size in 16 bits: a pixel of grey g is at min + g / 65535 * (max - min)."""
     return [each._asdict() for each in results]
 
 

@@ -18,7 +18,7 @@ class DetectionOptions(images.SeeingOptions):
     """How sure a model has to be of an object, and how many are kept."""
 
     threshold: float = Field(default=0.5, ge=0, le=1, description="keep only objects whose score is above it")
-    top_k: int | None = Field(default=None, ge=1, description="keep the k objects with the highest scores; all by default")
+    top_k: int | None = Field(default=None, ge=1, description="keep only the k objects with the highest scores; all by default")
 
 
 def write(found: Sequence[Any], facts: Facts, options: DetectionOptions) -> list[Prediction]:
