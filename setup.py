@@ -37,7 +37,7 @@ setup(
         "peft": ["peft>=0.17,<0.22"],
         "audio": ["soundfile>=0.12", "soxr>=0.3.7"],
         "media": ["av>=12"],
-        "images": ["pillow>=11", "torchvision>=0.25"],
+        "images": ["pillow>=11", "torchvision>=0.25", "timm>=1.0"],
         "language": ["py3langid>=0.4"],
         "test": [
             "pytest>=8",

@@ -1,4 +1,4 @@
-"""Makes source tables from the example data: the quickstart's `docstrings` and `recordings`, or those of the tutorials."""
+"""Makes source tables from the example data: the quickstart's two, those of the tutorials, or `drawings` alone."""
 
 import argparse
 from pathlib import Path
@@ -35,16 +35,21 @@ def quickstart(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
 def tutorials(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
     """Return the tables of the tutorials by name."""
     texts = {path.stem: spark.read.parquet(str(path)) for path in sorted((data / "tutorials").glob("*.parquet"))}
-    media = {
-        "calls": calls(spark, data / "calls"),
-        "sounds": contents(spark, data / "sounds"),
-        "drawings": contents(spark, data / "drawings", "drawings"),
-    }
-    number = F.regexp_extract("file", r"\d+", 0).cast("int")
-    return {**texts, **{name: frame.withColumn("id", number) for name, frame in media.items()}}
+    heard = {"calls": numbered(calls(spark, data / "calls")), "sounds": numbered(contents(spark, data / "sounds"))}
+    return {**texts, **heard, **drawings(spark, data)}
 
 
-SETS = {each.__name__: each for each in (quickstart, tutorials)}
+def drawings(spark: SparkSession, data: Path) -> dict[str, DataFrame]:
+    """Return the table of the tutorial with images by its name."""
+    return {"drawings": numbered(contents(spark, data / "drawings", "drawings"))}
+
+
+def numbered(files: DataFrame) -> DataFrame:
+    """Return files with the numbers in their names as `id`."""
+    return files.withColumn("id", F.regexp_extract("file", r"\d+", 0).cast("int"))
+
+
+SETS = {each.__name__: each for each in (quickstart, tutorials, drawings)}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny_encoders
@@ -49,6 +50,21 @@ def test_the_artifact_names_the_packages_that_its_pyfunc_imports(artifact: Path)
     lines = (artifact / "requirements.txt").read_text().splitlines()
     assert {"mlflow", "transformers", "torch", "pydantic", "pyspark"} <= {line.split("==")[0] for line in lines}
     assert all(line.count("==") == 1 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("config", "needed"),
+    [
+        ({"backbone_config": {"model_type": "timm_backbone"}}, True),
+        ({"backbone": "resnet50", "use_timm_backbone": True}, True),
+        ({"backbone": None, "use_timm_backbone": False}, False),
+    ],
+)
+def test_a_backbone_of_timm_is_a_package_that_is_named(tmp_path: Path, config: dict[str, Any], needed: bool) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config, indent=2))
+    folders = {"model": tmp_path, "components/image_processor": tmp_path}
+    found = packing.requirements(packing.Package("model", folders, {"instance_type": "ObjectDetectionPipeline"}, {}))
+    assert any(each.startswith("timm==") for each in found) == needed
 
 
 def test_bytecode_that_python_wrote_beside_the_library_changes_no_digest_and_is_no_code_of_the_models(artifact: Path) -> None:

@@ -5,6 +5,7 @@ Knows nothing of MLflow. Weights are linked or copied as files, never loaded.
 
 import json
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -212,5 +213,7 @@ def requirements(package: Package) -> list[str]:
     needed += ["peft"] if "peft" in package.folders else []
     needed += ["soundfile", "soxr"] if "components/feature_extractor" in package.folders else []
     needed += ["pillow", "torchvision"] if "components/image_processor" in package.folders else []
+    config = (package.folders["model"] / "config.json").read_text(encoding="utf-8")
+    needed += ["timm"] if re.search(r'"timm_backbone"|"use_timm_backbone": true', config) else []
     needed += ["soundfile"] if package.flavor["instance_type"] == "TextToAudioPipeline" else []
     return [f"{name}=={version(name).split('+')[0]}" for name in needed]

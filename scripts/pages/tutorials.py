@@ -1,18 +1,12 @@
 """docs/tutorials.md: a run file for each of the tutorials of MLflow's guide to transformers, with what it made of real rows."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import yaml
 from deltalake import DeltaTable
 
-CONF = Path(__file__).parents[2] / "conf"
-SHOWN = 5
-SPOKEN = "{start:.2f} to {end:.2f} {text}"
-Row = Mapping[str, Any]
+from pages.tutorial import END, Tutorial, result, section
 
 HEAD = """# Tutorials
 
@@ -30,34 +24,6 @@ The models have 130,000 to 260,000 parameters and do their jobs: the rows below 
 the same task takes their place by `model.uri`. A run that is repeated scores what is new or has changed. Another one for speech is
 [conf/keypad-transcripts.yaml](../conf/keypad-transcripts.yaml), which the quickstart runs.
 """
-
-
-@dataclass(frozen=True, eq=False)
-class Tutorial:
-    """A run file with what is said of it, how its model is logged, and which columns of its table are shown under which heading.
-
-    `right` is the column with the text that is expected; `only` says which rows are shown.
-    """
-
-    title: str
-    text: str
-    log: str
-    conf: str
-    shown: Mapping[str, str]
-    right: str | None = None
-    predicted: str = "text"
-    only: Row = field(default_factory=dict)
-
-    @property
-    def run(self) -> Any:
-        """The run file as YAML has it."""
-        return yaml.safe_load(self.run_file)
-
-    @property
-    def run_file(self) -> str:
-        """The run file as it is written."""
-        return (CONF / f"{self.conf}.yaml").read_text(encoding="utf-8")
-
 
 TUTORIALS = (
     Tutorial(
@@ -155,6 +121,7 @@ In the guide this is *Audio Transcription*; [recordings](recordings.md) has ever
     Tutorial(
         "Labels for images",
         """Each drawing, whatever its size, format and mode, gets the sign that it shows; the model is a ViT of two layers.
+`./scripts/make_tutorials drawings` makes this tutorial's table and model alone, in a minute.
 [images](images.md) has every form in which images arrive.""",
         ".cache/models/drawings --task image-classification --name drawings",
         "drawings-sign",
@@ -170,39 +137,6 @@ def page(results: Mapping[str, str]) -> str:
     return "\n".join([HEAD, *(section(each, results.get(each.conf, "")) for each in TUTORIALS)])
 
 
-def section(tutorial: Tutorial, result: str) -> str:
-    """Return what the page says of one tutorial."""
-    return f"""## {tutorial.title}
-
-{tutorial.text}
-
-```sh
-python jobs/log_model.py {tutorial.log} --alias champion
-python jobs/score.py conf/{tutorial.conf}.yaml
-```
-
-[conf/{tutorial.conf}.yaml](../conf/{tutorial.conf}.yaml):
-
-```yaml
-{tutorial.run_file.strip()}
-```
-
-{begin(tutorial.conf)}
-
-{result}
-
-{END}
-"""
-
-
-END = "<!-- end of the rows -->"
-
-
-def begin(conf: str) -> str:
-    """Return the marker that stands before the rows of a run's table."""
-    return f"<!-- rows of {conf} -->"
-
-
 def results_in(written: str) -> dict[str, str]:
     """Return the results that a page shows."""
     return dict(re.findall(rf"<!-- rows of ([\w-]+) -->\n\n(.*?)\n\n{END}", written, re.DOTALL))
@@ -213,46 +147,3 @@ def results_of(warehouse: Path) -> dict[str, str]:
     tables = {each: warehouse / each.run["target"]["table"] for each in TUTORIALS}
     there = {each: DeltaTable(str(table)) for each, table in tables.items() if table.is_dir()}
     return {each.conf: result(each, table.to_pyarrow_table().to_pylist()) for each, table in there.items()}
-
-
-def result(tutorial: Tutorial, rows: Sequence[Row]) -> str:
-    """Return a scored table's first rows, and how many are right where that can be told."""
-    name, keys = tutorial.run["target"]["table"], tutorial.run["source"]["keys"]
-    said = f"`{name}` then has these rows among {len(rows)}"
-    if tutorial.right:
-        right = sum(is_right(tutorial, row) for row in rows)
-        said += f", of which {right} are exactly what is expected (`{tutorial.right}`)"
-    return f"{said}:\n\n{shown_rows(tutorial, sorted(rows, key=lambda row: [row[key] for key in keys]))}"
-
-
-def is_right(tutorial: Tutorial, row: Row) -> bool:
-    """Tell whether a row's prediction is what is expected."""
-    # A Whisper's texts begin with a space.
-    return row["prediction"] is not None and row["prediction"][tutorial.predicted].strip() == row[str(tutorial.right)]
-
-
-def shown_rows(tutorial: Tutorial, rows: Sequence[Row]) -> str:
-    """Return the first rows as a table."""
-    chosen = [row for row in rows if all(row[name] == value for name, value in tutorial.only.items())][:SHOWN]
-    head = [list(tutorial.shown), ["---"] * len(tutorial.shown)]
-    return "\n".join([*(f"| {' | '.join(each)} |" for each in head), *(line(tutorial, row) for row in chosen)])
-
-
-def line(tutorial: Tutorial, row: Row) -> str:
-    """Return a row as a line of a table."""
-    return f"| {' | '.join(cell(at(row, path)) for path in tutorial.shown.values())} |"
-
-
-def at(row: Any, path: str) -> Any:
-    """Return what lies in a row under a path of names and positions."""
-    for step in path.split("."):
-        row = row[int(step) if step.isdigit() else step]
-    return row
-
-
-def cell(value: Any) -> str:
-    """Return a value as a cell of a table; of messages what each role says, of segments what is said when."""
-    if isinstance(value, list):
-        return "<br>".join(cell(SPOKEN.format(**each) if "start" in each else f"{each['role']}: {each['content']}") for each in value)
-    written = "" if value is None else f"{value:.2g}" if isinstance(value, float) else str(value)
-    return written.replace("|", r"\|").replace("\n", " ").replace("<", "&lt;")

@@ -1,5 +1,6 @@
 """Objects held against the native pipeline's, image by image, for every family and batch size, without Spark."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ def test_objects_equal_the_native_pipelines_for_every_batch_size_and_remainder(a
     for count, batch in ((len(IMAGES), 1), (len(IMAGES), 7), (len(IMAGES), 64), (1, 3), (2, 3), (4, 3), (5, 3)):
         running.budget = Budget(running.budget.size, batch)
         assert tiny_detection.same_images(found_in(running.score(rows_of(IMAGES[:count]))[0]), native[:count])
+
+
+def test_a_backbone_of_timm_named_as_on_the_hub_needs_no_network(tmp_path: Path) -> None:
+    hub = {"backbone": "test_resnet", "use_timm_backbone": True, "use_pretrained_backbone": True, "backbone_config": None}
+    named = tiny_detection.tiny_detector(tmp_path, "detr", **hub)
+    file = named / "model" / "config.json"
+    saved = json.loads(file.read_text())
+    assert saved.pop("backbone_config")["model_type"] == "timm_backbone"
+    file.write_text(json.dumps({**saved, **hub}))
+    native = natively(named, IMAGES[:4], threshold=0.0)
+    assert tiny_detection.same_images(objects(named, IMAGES[:4], threshold=0.0), native)
 
 
 @pytest.mark.parametrize("given", [{}, {"threshold": 0.3}], ids=["by default", "as told"])
