@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from sparkcoil import options, tasks
+from sparkcoil.agreement import task_problems
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ConfigError, ModelError
 
@@ -125,3 +126,12 @@ def test_an_unreadable_signature_is_refused(tmp_path: Path) -> None:
     model.metadata["signature"]["params"] = "[1]"
     with pytest.raises(ModelError, match="the params of its signature cannot be read"):
         options.resolve(model, SUMMARIES, {})
+
+
+def test_no_label_as_an_option_is_as_none_given(tmp_path: Path) -> None:
+    model, task = logged(tmp_path, task="zero-shot-classification"), tasks.load("zero-shot-classification")
+    for empty in ([], "", ()):
+        assert "candidate_labels" not in options.resolve(model, task, {"candidate_labels": empty}).origins
+        run = {"task": task.name, "model": {"options": {"candidate_labels": empty}}, "source": {"columns": {"text": "body"}}}
+        assert [each.sentence for each in task_problems(run)] == ["zero-shot-classification needs one of candidate_labels"]
+    assert options.resolve(model, task, {"candidate_labels": ["rain"]}).origins == {"candidate_labels": "run file"}

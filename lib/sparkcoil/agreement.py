@@ -58,7 +58,9 @@ def _column_problems(task: Task, options: Mapping[str, Any], columns: Mapping[st
         return
     with suppress(ValidationError):
         task = task.options.model_validate(options).fit(task)
-    yield from _below(("source", "columns"), input_problems(task, columns, options))
+    # No label is none of those that a task needs one of.
+    given = [name for name, value in options.items() if value or name not in task.one_of]
+    yield from _below(("source", "columns"), input_problems(task, columns, given))
 
 
 def _option_problems(task: Task, options: Any) -> Iterator[Problem]:

@@ -143,12 +143,6 @@ def test_a_label_that_is_too_long_for_a_siglip_is_cut_as_natively_and_flagged(si
     assert same([cut.prediction["scores"]], natively(siglip, IMAGES[1:2], ["rain", ENDLESS]))
 
 
-def test_an_option_without_a_label_is_refused() -> None:
-    for given in ([], "", ()):
-        with pytest.raises(ValueError, match="expected one or more labels"):
-            TASK.options(candidate_labels=given)
-
-
 def test_a_row_without_labels_and_an_image_that_is_none_fail_alone(clip: Path) -> None:
     rows = [*rows_of(IMAGES[:4], [["rain"], [], None, ["rain"]]), {"image": b"no image", "candidate_labels": ["rain"]}]
     found = [each.error.code if each.error else None for each in records(clip, rows)]

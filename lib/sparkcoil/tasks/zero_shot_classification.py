@@ -21,11 +21,8 @@ class CandidateOptions(Options):
     @field_validator("candidate_labels", mode="before")
     @classmethod
     def split_labels(cls, value: Any) -> Any:
-        """Return labels that were given as one text as a list; raises ValueError where there is none."""
-        labels = split(value) if isinstance(value, str) else value
-        if not labels:
-            raise ValueError("expected one or more labels")
-        return labels
+        """Return labels that were given as one text as a list."""
+        return split(value) if isinstance(value, str) else value
 
 
 class LabelOptions(CandidateOptions):
