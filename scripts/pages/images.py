@@ -25,8 +25,8 @@ Every task that sees takes `image` in each of these forms, with the same result:
 `./scripts/make_tutorials drawings` makes a table and a model to try it on: [labels for images](tutorials.md#labels-for-images).
 
 What a file is, its first bytes say, never its name. Pillow reads {READ};
-everything else, such as SVG, PDF, HEIC and TGA, is a failed row, which for most formats says what was found. `sparkcoil[images]` brings Pillow,
-torchvision for the models' image processors, and timm for the backbones that DETR and others take from it.
+everything else, such as SVG, PDF, HEIC and TGA, is a failed row, which for most formats says what was found. `sparkcoil[images]` brings
+Pillow, torchvision for the models' image processors, and timm for the backbones that DETR and others take from it.
 
 ## What becomes of an image
 
