@@ -58,8 +58,7 @@ def _column_problems(task: Task, options: Mapping[str, Any], columns: Mapping[st
         return
     with suppress(ValidationError):
         task = task.options.model_validate(options).fit(task)
-    # No label is none of those that a task needs one of.
-    given = [name for name, value in options.items() if value or name not in task.one_of]
+    given = [name for name, value in options.items() if task.is_set(name, value)]
     yield from _below(("source", "columns"), input_problems(task, columns, given))
 
 

@@ -111,8 +111,8 @@ def check(spark: SparkSession, declared: Sequence[str]) -> None:
 
 
 def listed(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
-    """Return all files below folders with their length."""
-    return with_empty_files(spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(folders)))
+    """Return all files below folders with their length, but for empty ones."""
+    return spark.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(folders))
 
 
 def with_contents(rows: DataFrame, inputs: str, declared: Sequence[str]) -> DataFrame:
@@ -133,7 +133,7 @@ def with_contents(rows: DataFrame, inputs: str, declared: Sequence[str]) -> Data
 
 def contents(spark: SparkSession, folders: Sequence[str]) -> DataFrame:
     """Return the content of each file below folders, NULL where a worker does not take so much: Spark then does not read it."""
-    files = listed(spark, folders)
+    files = with_empty_files(listed(spark, folders))
     named = [F.col("path").alias("__path"), F.col("length").alias("__length")]
     small = files.where(F.col("length") <= MAX_CELL_BYTES).select(*named, F.col("content").alias("__content"))
     return small.union(files.where(F.col("length") > MAX_CELL_BYTES).select(*named, F.lit(None).cast("binary")))

@@ -44,9 +44,7 @@ def resolve(model: LoggedModel, task: Task, asked: Mapping[str, Any]) -> Effecti
     origins: dict[str, str] = {}
     ignored: dict[str, str] = {}
     for origin, given in (*logged(model, task), (RUN_FILE, asked)):
-        # No label is none of those that a task needs one of.
-        set_to = {name: value for name, value in given.items() if value is not None and (value or name not in task.one_of)}
-        chosen = {name: value for name, value in set_to.items() if name in known}
+        chosen = {name: value for name, value in given.items() if name in known and task.is_set(name, value)}
         ignored.update({name: origin for name in given if name not in known})
         refuse_wrong(model, task, chosen, origin)
         for name in rivals(task, chosen):

@@ -2,22 +2,22 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import seen_without_spark
 import tiny_vision
 import transformers
 from PIL import Image
+from seen_without_spark import batched, rows
 
-from sparkcoil import engines
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement
-from sparkcoil.scoring import Record, Scoring
+from sparkcoil.scoring import Record
 from sparkcoil.tasks.depth_estimation import TASK
 
+scoring = partial(seen_without_spark.scoring, TASK)
 SIZES = ((32, 32), (40, 60), (100, 50), (64, 64), (33, 97), (40, 60), (200, 120))
 IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
@@ -36,21 +36,6 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def natively(artifact: Path, images: Sequence[Image.Image]) -> list[np.ndarray]:
     pipe: Any = transformers.pipeline("depth-estimation", model=str(artifact / "model"), device="cpu")
     return [pipe(image)["predicted_depth"].numpy() for image in images]
-
-
-def scoring(artifact: Path, **options: Any) -> Scoring:
-    chosen = TASK.options(**options)
-    engine = engines.load(engines.name_of(TASK, artifact), artifact, chosen, Placement("cpu", "auto"))
-    return Scoring(TASK, engine, chosen, Budget(engine.budget.size * 8, 8))
-
-
-def batched(scoring: Scoring, batch: int) -> Scoring:
-    """Return the same with batches of at most so many images, and nothing remembered."""
-    return replace(scoring, budget=Budget(scoring.budget.size, batch), last=None)
-
-
-def rows(images: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"image": tiny_vision.png(image) if isinstance(image, Image.Image) else image} for image in images]
 
 
 def picture(prediction: Any) -> np.ndarray:

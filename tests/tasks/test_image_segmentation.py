@@ -1,24 +1,23 @@
 """Segments of images held against the native pipeline's, image by image, for every family, subtask and batch size, without Spark."""
 
-import io
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import seen_without_spark
 import tiny_vision
 import transformers
 from PIL import Image
+from seen_without_spark import batched, mask, rows
 
-from sparkcoil import engines
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement
 from sparkcoil.errors import ModelError
-from sparkcoil.scoring import Record, Scoring
+from sparkcoil.scoring import Record
 from sparkcoil.tasks.image_segmentation import TASK
 
+scoring = partial(seen_without_spark.scoring, TASK)
 SIZES = ((40, 60), (64, 64), (100, 50), (64, 33), (40, 60), (130, 90))
 IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
@@ -35,30 +34,6 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def natively(artifact: Path, images: Sequence[Image.Image], **given: Any) -> list[Any]:
     pipe: Any = transformers.pipeline("image-segmentation", model=str(artifact / "model"), device="cpu")
     return [pipe(image, **given) for image in images]
-
-
-def scoring(artifact: Path, **options: Any) -> Scoring:
-    chosen = TASK.options(**options)
-    engine = engines.load(engines.name_of(TASK, artifact), artifact, chosen, Placement("cpu", "auto"))
-    return Scoring(TASK, engine, chosen, Budget(engine.budget.size * 8, 8))
-
-
-def batched(scoring: Scoring, batch: int) -> Scoring:
-    """Return the same with batches of at most so many images, and nothing remembered."""
-    return replace(scoring, budget=Budget(scoring.budget.size, batch), last=None)
-
-
-def rows(images: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"image": tiny_vision.png(image) if isinstance(image, Image.Image) else image} for image in images]
-
-
-def mask(file: bytes) -> np.ndarray:
-    """Return a mask's pixels, after a look at what kind of file it is."""
-    with Image.open(io.BytesIO(file)) as image:
-        assert (image.format, image.mode) == ("PNG", "L")
-        pixels = np.asarray(image)
-    assert set(np.unique(pixels)) <= {0, 255}
-    return pixels
 
 
 def alike(found: Any, native: Any) -> bool:

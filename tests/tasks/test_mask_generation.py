@@ -1,24 +1,24 @@
 """Masks of images held against the native pipeline's, image by image, for every family and batch size, without Spark."""
 
-import io
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import seen_without_spark
 import tiny_vision
 import torch
 import transformers
 from PIL import Image
+from seen_without_spark import batched, mask, rows
 
-from sparkcoil import engines
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement, encoder, sam
-from sparkcoil.scoring import Record, Scoring
+from sparkcoil.engines import encoder, sam
+from sparkcoil.scoring import Record
 from sparkcoil.tasks.mask_generation import TASK
 
+scoring = partial(seen_without_spark.scoring, TASK)
 SIZES = ((40, 60), (64, 64), (100, 50), (64, 33), (40, 60), (130, 90))
 IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
@@ -42,34 +42,10 @@ def described(found: Sequence[Sequence[tuple[float, np.ndarray]]]) -> list[str]:
     return [repr([(score, pixels.sum()) for score, pixels in some]) for some in found]
 
 
-def scoring(artifact: Path, **options: Any) -> Scoring:
-    chosen = TASK.options(**options)
-    engine = engines.load(engines.name_of(TASK, artifact), artifact, chosen, Placement("cpu", "auto"))
-    return Scoring(TASK, engine, chosen, Budget(engine.budget.size * 8, 8))
-
-
-def batched(scoring: Scoring, batch: int) -> Scoring:
-    """Return the same with batches of at most so many images, and nothing remembered."""
-    return replace(scoring, budget=Budget(scoring.budget.size, batch), last=None)
-
-
-def rows(images: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"image": tiny_vision.png(image) if isinstance(image, Image.Image) else image} for image in images]
-
-
-def mask(file: bytes) -> np.ndarray:
-    """Return a mask's pixels, after a look at what kind of file it is."""
-    with Image.open(io.BytesIO(file)) as image:
-        assert (image.format, image.mode) == ("PNG", "L")
-        pixels = np.asarray(image)
-    assert set(np.unique(pixels)) <= {0, 255}
-    return pixels > 0
-
-
 def same(records: Sequence[Record], native: Sequence[Sequence[tuple[float, np.ndarray]]]) -> bool:
     """Tell whether masks are equal, image by image and in their order, scores within 1e-4, but for one pixel in 500."""
     assert [each.error for each in records] == [None] * len(native)
-    ours = [[(each["score"], mask(each["mask"])) for each in record.prediction["segments"]] for record in records if record.prediction]
+    ours = [[(each["score"], mask(each["mask"]) > 0) for each in record.prediction["segments"]] for record in records if record.prediction]
     return all(len(found) == len(expected) and all(map(alike, found, expected)) for found, expected in zip(ours, native, strict=True))
 
 

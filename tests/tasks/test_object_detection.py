@@ -2,22 +2,24 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import seen_without_spark
 import tiny_detection
 import tiny_vision
 import torch
 import transformers
 from PIL import Image
+from seen_without_spark import rows as rows_of
 
-from sparkcoil import engines
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement
-from sparkcoil.scoring import Record, Scoring
+from sparkcoil.scoring import Record
 from sparkcoil.tasks.object_detection import TASK
 
+scoring = partial(seen_without_spark.scoring, TASK)
 SIZES = ((32, 32), (40, 60), (100, 50), (64, 64), (33, 97), (40, 60), (200, 120))
 IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P"), IMAGES[3].convert("1")]
@@ -36,16 +38,6 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def natively(artifact: Path, images: Sequence[Image.Image], **given: Any) -> list[Any]:
     pipe: Any = transformers.pipeline("object-detection", model=str(artifact / "model"), device="cpu")
     return [pipe(image, **given) for image in images]
-
-
-def scoring(artifact: Path, *, batch: int = 8, **options: Any) -> Scoring:
-    chosen = TASK.options(**options)
-    engine = engines.load(engines.name_of(TASK, artifact), artifact, chosen, Placement("cpu", "auto"))
-    return Scoring(TASK, engine, chosen, Budget(engine.budget.size * 8, batch))
-
-
-def rows_of(images: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"image": image if isinstance(image, bytes | None) else tiny_vision.png(image)} for image in images]
 
 
 def records(artifact: Path, images: Sequence[Any], **options: Any) -> list[Record]:

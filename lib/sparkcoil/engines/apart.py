@@ -10,6 +10,9 @@ from sparkcoil.engines import encoder
 from sparkcoil.engines.seeing import Seen
 from sparkcoil.errors import RowError
 
+# Values of what is as large as its image that are at hand at once: 512 MiB in float32.
+MOST_VALUES = 2**27
+
 
 @dataclass(frozen=True)
 class Alone:

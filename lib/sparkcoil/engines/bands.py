@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-# Numbers that are at hand at once: 512 MiB in float32.
-MOST_VALUES = 2**27
+from sparkcoil.engines.apart import MOST_VALUES
 
 Labelled = Callable[..., Any]
 

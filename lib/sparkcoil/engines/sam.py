@@ -13,14 +13,13 @@ from torchvision.ops import batched_nms  # type: ignore[import-untyped]
 
 from sparkcoil import png
 from sparkcoil.engines import Placement, apart, seeing
+from sparkcoil.engines.apart import MOST_VALUES
 from sparkcoil.engines.encoder import NON_FINITE
 from sparkcoil.engines.seeing import Seen, Seer
 from sparkcoil.errors import RowError
 
 # Points in one forward pass of what decodes masks, as the native pipeline has it.
 POINTS = 64
-# Values of masks of their image's size that are at hand at once: 512 MiB in float32.
-MOST_VALUES = 2**27
 
 # Gives masks at points, of shape (points, masks, height, width), and how good each is.
 Decode = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -100,8 +99,8 @@ class Cutting:
         least = self.options.pred_iou_thresh
         sure = scores > least if least > 0 else torch.ones_like(scores, dtype=torch.bool)
         # Processors make masks as large as what the model sees before they make them as large as the image.
-        pixels = max(seen.size[0] * seen.size[1], seen.inputs["pixel_values"][0].numel())
-        masks, scores, at_once = masks[sure], scores[sure], max(1, MOST_VALUES // pixels)
+        each = max(seen.size[0] * seen.size[1], seen.inputs["pixel_values"][0].numel())
+        masks, scores, at_once = masks[sure], scores[sure], max(1, MOST_VALUES // each)
         for start in range(0, len(masks), at_once):
             yield self.cut(seen, box, masks[start : start + at_once], scores[start : start + at_once])
 

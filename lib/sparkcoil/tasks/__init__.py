@@ -131,6 +131,10 @@ class Task:
         fields = ledger.split_fields(self.prediction)
         return tuple(name for name, kind in fields if ledger.BYTES.search(kind) and name not in self.json_fields)
 
+    def is_set(self, option: str, value: Any) -> bool:
+        """Tell whether a value sets an option: NULL does not, and no label is none of those that a task needs one of."""
+        return value is not None and bool(value or option not in self.one_of)
+
     @property
     def has_own_labels(self) -> bool:
         """Whether labels are the model's, and may be said; rows bring those that are theirs, and they are content."""
