@@ -17,10 +17,10 @@ HEAD = """# Tutorials
 two. Here each ends in a table: a run file, two commands, and a prediction or an error for every row.
 
 ```sh
-./scripts/make_tutorials   # draws the tables, trains six tiny models and an adapter in five minutes of CPU, and logs them
+./scripts/make_tutorials   # draws the tables, trains five tiny models and an adapter in six minutes of CPU, and logs them
 ```
 
-The models have 130,000 to 260,000 parameters and do their jobs: the rows below are real, and training saw none of them. Any other model of
+The models have 80,000 to 260,000 parameters and do their jobs: the rows below are real, and training saw none of them. Any other model of
 the same task takes their place by `model.uri`. A run that is repeated scores what is new or has changed. Another one for speech is
 [conf/keypad-transcripts.yaml](../conf/keypad-transcripts.yaml), which the quickstart runs.
 """
@@ -121,7 +121,7 @@ In the guide this is *Audio Transcription*; [recordings](recordings.md) has ever
     Tutorial(
         "Labels for images",
         """Each drawing, whatever its size, format and mode, gets the sign that it shows; the model is a ViT of two layers.
-`./scripts/make_tutorials drawings` makes this tutorial's table and model alone, in a minute.
+`./scripts/make_tutorials drawings` makes this tutorial's table and model alone, in a minute or two.
 [images](images.md) has every form in which images arrive.""",
         ".cache/models/drawings --task image-classification --name drawings",
         "drawings-sign",
