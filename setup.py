@@ -42,6 +42,7 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-xdist",
+            "pytest-timeout",
             "hypothesis",
             "chispa",
             "deltalake",

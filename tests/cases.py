@@ -15,6 +15,7 @@ import one_by_one
 import seen_one_by_one as seen
 import tiny_detection
 import tiny_encoders
+import tiny_examples
 import tiny_models
 import tiny_speech
 import tiny_vision
@@ -87,9 +88,9 @@ def tapas(folder: Path) -> Path:
 
 
 def keypad(folder: Path) -> Path:
-    """Lay out the trained keypad model as a logged model."""
+    """Lay out the keypad model as a logged model."""
     folder.mkdir(exist_ok=True)
-    (folder / "model").symlink_to(ROOT / ".cache" / "models" / "keypad")
+    (folder / "model").symlink_to(tiny_examples.kept() / "models" / "keypad")
     return folder
 
 

@@ -12,31 +12,31 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-# Files that take minutes come first, longest first: none of the processes should be left alone with one at the end.
-LONG = (
-    *("test_tutorials", "test_ways", "test_notebooks", "test_getting_started", "test_task_contract", "test_clusters", "test_cluster"),
-    *("test_cli", "test_crashes", "test_chaos", "test_readme", "test_moving", "test_monitor", "test_page"),
-)
+import stores  # noqa: E402
+import suite  # noqa: E402
+from suite import pytest_addoption, pytest_collection_modifyitems, pytest_fixture_setup  # noqa: E402, F401
 
-FETCH_JARS = """
-from sparkcoil import session
-if "spark.jars" not in session.delta_jars(session.delta_folder()):
-    session.start_session().stop()
-"""
+FETCH_JARS = "from sparkcoil import start_session; start_session().stop()"
+# As few tasks as will do, and no Java compiled for a query: each costs more than the few rows that are in it. Jobs in processes of their
+# own have Spark's own settings.
+SETTINGS = {
+    "spark.master": "local[2]",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # It lives for minutes: the second compiler, which scripts/test turns off, is worth its time here.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make warnings that our own code causes into errors."""
+    suite.pytest_configure(config)
     config.addinivalue_line("filterwarnings", "error:::sparkcoil")
     # A process of pytest-xdist has no main file, by which pyspark.sql.connect tells that doctests are running, and ends it.
     main = sys.modules["__main__"]
     main.__file__ = getattr(main, "__file__", pytest.__file__)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take long in front of the others, which stay in their order."""
-    places = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,16 @@ def alone() -> FileLock:
 
 @pytest.fixture(scope="session")
 def examples(alone: FileLock) -> Path:
-    """The folder with the example data and models, made once and kept until the scripts that make them change."""
+    """A folder with the example data, and models of the examples' shapes that are hardly trained; kept until what makes them changes."""
+    import tiny_examples
+
+    with alone:
+        return tiny_examples.kept()
+
+
+@pytest.fixture(scope="session")
+def trained(alone: FileLock) -> Path:
+    """The folder with the example data and the models that the quickstart trains, which takes minutes; kept likewise."""
     with alone:
         subprocess.run([ROOT / "scripts" / "make_examples"], check=True, cwd=ROOT)
     return ROOT / ".cache"
@@ -57,20 +66,19 @@ def examples(alone: FileLock) -> Path:
 @pytest.fixture(scope="session")
 def jars(alone: FileLock) -> None:
     """Delta's jars on this disk, which the first session fetches."""
+    from sparkcoil import session
+
     with alone:
-        subprocess.run([sys.executable, "-c", FETCH_JARS], check=True, cwd=ROOT)
+        if "spark.jars" not in session.delta_jars(session.delta_folder()):
+            subprocess.run([sys.executable, "-c", FETCH_JARS], check=True, cwd=ROOT)
 
 
 @pytest.fixture(scope="session")
 def home(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for this session's MLflow store and warehouse, which jobs started by tests share."""
     folder = tmp_path_factory.mktemp("home")
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    import mlflow
-
-    mlflow.set_experiment(experiment_id=mlflow.create_experiment("tests", artifact_location=f"file://{folder}/artifacts"))
-    os.environ["MLFLOW_EXPERIMENT_NAME"] = "tests"
+    stores.open_store(folder)
     return folder
 
 
@@ -79,7 +87,7 @@ def spark(home: Path) -> Iterator["SparkSession"]:  # noqa: F821
     """A local session on two cores."""
     from sparkcoil import start_session
 
-    session = start_session({"spark.master": "local[2]", "spark.sql.warehouse.dir": str(home / "warehouse")}, name="tests")
+    session = start_session({**SETTINGS, "spark.sql.warehouse.dir": str(home / "warehouse")}, name="tests")
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()
@@ -96,7 +104,7 @@ def server() -> Iterator["Server"]:  # noqa: F821
 
 @pytest.fixture(scope="session")
 def text_model(examples: Path, home: Path) -> str:
-    """The URI of the trained docstring classifier, by its alias."""
+    """The URI of a docstring classifier, by its alias."""
     from sparkcoil import log_model
 
     log_model(examples / "models" / "docstring_topic", task="text-classification", name="docstring_topic", alias="champion")
@@ -105,7 +113,7 @@ def text_model(examples: Path, home: Path) -> str:
 
 @pytest.fixture(scope="session")
 def audio_model(examples: Path, home: Path) -> str:
-    """The URI of the trained keypad model, by its alias."""
+    """The URI of a keypad model, by its alias."""
     from sparkcoil import log_model
 
     log_model(examples / "models" / "keypad", task="automatic-speech-recognition", name="keypad", alias="champion")

@@ -9,9 +9,10 @@ from sparkcoil import RunConfig
 
 
 def text_run(uri: str, table: str, into: str, /, **changes: Any) -> RunConfig:
-    """Return a run of the text classifier; `changes` replace whole sections."""
+    """Return a run of the text classifier, not logged to MLflow; `changes` replace whole sections."""
     sections: dict[str, Any] = {
         "name": "test",
+        "tracking": "none",
         "model": {"uri": uri},
         "source": {"table": table, "keys": ["id"], "columns": {"text": "body"}},
         "target": {"table": into},

@@ -8,7 +8,7 @@ from runs import make_table, text_run
 
 from sparkcoil import run
 
-GOOD = 950
+GOOD = 190
 # As a cell it is read like any other base64.
 KINDS = {name: each for name, each in BAD_AUDIO.items() if name != "base64_of_a_wav"}
 
@@ -22,7 +22,7 @@ def test_each_kind_of_bad_recording_costs_its_row_alone(spark: SparkSession, aud
     for name, rows in {"clean": good, "mixed": [*good, *((key, cell) for key, cell, _ in bad)]}.items():
         make_table(spark, name, rows, "id BIGINT, content BINARY").unpersist()
         model = {"uri": audio_model, "options": {"max_seconds": 3600.0}}
-        config = text_run("-", name, f"{name}_scored", model=model, source={"table": name, **source}, rows={"max_failed_share": 0.1})
+        config = text_run("-", name, f"{name}_scored", model=model, source={"table": name, **source}, rows={"max_failed_share": 0.3})
         report = run(spark, config)
     assert (report.rows["ok"], report.rows["failed"]) == (GOOD, len(bad))
     scored = spark.table("mixed_scored")

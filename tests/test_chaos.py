@@ -57,12 +57,16 @@ def assert_holds(found: Any) -> None:
     assert (found.rows, found.kills) == (ROWS, 1)
 
 
+@pytest.mark.long("chaos")
+@pytest.mark.timeout(900)
 def test_a_job_whose_workers_are_killed_ends_with_every_row(chaos: ModuleType, asked: Any) -> None:
     found = chaos.FAMILIES["workers"](asked)
     assert_holds(found)
     assert found.runs == 1
 
 
+@pytest.mark.long("chaos")
+@pytest.mark.timeout(900)
 def test_a_job_whose_driver_is_killed_is_finished_by_the_same_command(chaos: ModuleType, asked: Any) -> None:
     found = chaos.FAMILIES["drivers"](asked)
     assert_holds(found)
@@ -81,6 +85,8 @@ def test_the_oracle_sees_every_way_of_spoiling_a_target(finished: Any) -> None:
     assert finished.verdict().holds
 
 
+@pytest.mark.long("chaos")
+@pytest.mark.timeout(900)
 def test_the_oracle_sees_what_is_wrong_with_jobs_that_are_written_naively(finished: Any, jars: None) -> None:
     from havoc import controls
 

@@ -68,7 +68,7 @@ def test_a_verb_waits_for_mlflow_no_longer_than_asked(monkeypatch: pytest.Monkey
 
 
 def test_a_missing_source_exits_3(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
-    ended = jobs.score(write_conf(tmp_path), cwd=tmp_path)
+    ended = jobs.here("score", write_conf(tmp_path), cwd=tmp_path)
     assert (ended.code, ended.report["error"]) == (3, "SourceError")
     assert not (tmp_path / "out").exists()
 
@@ -76,31 +76,19 @@ def test_a_missing_source_exits_3(spark: SparkSession, text_model: str, tmp_path
 def test_past_the_error_budget_it_exits_4_with_the_report(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
     frame = make_table(spark, "cli_source", [(1, None), (2, "canary-9b1f")])
     frame.write.format("delta").save(str(tmp_path / "in"))
-    ended = jobs.score(write_conf(tmp_path), cwd=tmp_path)
+    ended = jobs.here("score", write_conf(tmp_path), cwd=tmp_path)
     assert (ended.code, ended.report["status"], ended.report["rows"]["unpublished"]) == (4, "budget_exceeded", 2)
     assert ended.report["failures"][0]["code"] == "null_input"
     assert "canary-9b1f" not in ended.said + json.dumps(ended.report)
 
 
-def test_the_second_run_starts_no_python_worker_and_commits_nothing(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
-    make_table(spark, "cli_source", [(i, f"text {i}") for i in range(20)]).write.format("delta").save(str(tmp_path / "in"))
-    python, started = tmp_path / "python", tmp_path / "started"
-    python.write_text(f'#!/bin/sh\necho "$@" >>{started}\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    conf = write_conf(tmp_path)
-    first = jobs.score(conf, cwd=tmp_path, PYSPARK_PYTHON=str(python))
-    assert (first.code, first.report["rows"]["ok"]) == (0, 20)
-    assert "sparkcoil.daemon" in started.read_text()
-    started.unlink()
-    commits = sorted((tmp_path / "out" / "_delta_log").glob("*.json"))
-    second = jobs.score(conf, cwd=tmp_path, PYSPARK_PYTHON=str(python))
-    assert (second.code, second.report["status"], second.report["rows"]["due"]) == (0, "nothing_due", 0)
-    assert not started.exists()
-    assert sorted((tmp_path / "out" / "_delta_log").glob("*.json")) == commits
-
-
 def test_a_gpu_that_is_not_there_exits_3(spark: SparkSession, text_model: str, tmp_path: Path) -> None:
     make_table(spark, "cli_source", [(2, "text")]).write.format("delta").save(str(tmp_path / "in"))
-    ended = jobs.score(write_conf(tmp_path), "--set", "model.device=cuda", cwd=tmp_path)
+    ended = jobs.here("score", write_conf(tmp_path), "--set", "model.device=cuda", cwd=tmp_path)
     assert (ended.code, ended.report["error"]) == (3, "EnvironmentError_")
     assert "refused by the executor on" in ended.report["message"]
+
+
+def test_a_job_leaves_a_session_that_it_did_not_start(spark: SparkSession, tmp_path: Path) -> None:
+    jobs.here("sql", "SELECT 1 AS one", cwd=tmp_path)
+    assert spark.range(3).count() == 3

@@ -1,5 +1,6 @@
 """The quickstart's runs on a standalone cluster with two workers, where spark_udf takes another path than in local mode."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,12 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-TEXTS, FILES = 150, 60
+from sparkcoil import testing
+
+TEXTS, FILES = 60, 60
+CRASH_ROWS = 500
+CRASHING, HANGING = (7, 123, 340), (60, 250, 451)
+MARKERS = {**dict.fromkeys(CRASHING, " <crash>"), **dict.fromkeys(HANGING, " <hang>")}
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +35,15 @@ def tables(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the cluster's processes log and work."""
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def master(workers: Path) -> Iterator[str]:
     """The URL of a running cluster."""
-    with cluster.standalone(tmp_path_factory.mktemp("cluster")) as url:
+    with cluster.standalone(workers) as url:
         yield url
 
 
@@ -47,6 +59,7 @@ def conf(folder: Path, name: str, model: str, keys: list[str], columns: dict[str
     return file
 
 
+@pytest.mark.promise("one standalone cluster")
 def test_texts_equal_the_native_pipeline(master: str, tables: Path, examples: Path, text_model: str) -> None:
     file = conf(tables, "docstrings", text_model, ["module", "qualname"], {"text": "body"})
     ended = jobs.score(file, "--set", f"spark.spark.master={master}", "--set", "batching.max_batch_rows=7", cwd=tables)
@@ -60,6 +73,7 @@ def test_texts_equal_the_native_pipeline(master: str, tables: Path, examples: Pa
         assert [each["score"] for each in scored[key]["scores"]] == pytest.approx([each["score"] for each in native], abs=1e-4)
 
 
+@pytest.mark.long("clusters")
 def test_recordings_equal_the_native_pipeline(master: str, tables: Path, examples: Path, audio_model: str) -> None:
     file = conf(tables, "recordings", audio_model, ["file"], {"audio": "content"})
     ended = jobs.score(file, "--set", f"spark.spark.master={master}", cwd=tables)
@@ -67,3 +81,34 @@ def test_recordings_equal_the_native_pipeline(master: str, tables: Path, example
     scored = DeltaTable(str(tables / "recordings_scored")).to_pandas().set_index("file")["prediction"]
     files = [examples / "keypad" / "recordings" / name for name in scored.index]
     assert [each["text"] for each in scored] == oracle.transcripts(examples / "models" / "keypad", files)
+
+
+@pytest.mark.long("clusters")
+def test_rows_that_crash_or_hang_the_model_fail_alone(master: str, spark: SparkSession, home: Path, tmp_path: Path, workers: Path) -> None:
+    texts = [f"text {i}{MARKERS.get(i, '')}" for i in range(CRASH_ROWS)]
+    spark.createDataFrame(list(enumerate(texts)), "id BIGINT, body STRING").write.format("delta").save(str(tmp_path / "in"))
+    run = {
+        "name": "crashes",
+        "model": {"uri": testing.write_echo_model(tmp_path / "echo"), "options": {"log": str(tmp_path / "log")}},
+        "source": {"path": str(tmp_path / "in"), "keys": ["id"], "columns": {"text": "body"}},
+        "target": {"path": str(tmp_path / "out")},
+        "batching": {"batch_timeout_seconds": 3, "partitions": 3},
+    }
+    (tmp_path / "run.yaml").write_text(json.dumps(run))
+    ended = jobs.score(tmp_path / "run.yaml", "--set", f"spark.spark.master={master}", cwd=tmp_path)
+    assert ended.code == 0, ended.said[-3000:]
+    assert {each["code"]: each["rows"] for each in ended.report["failures"]} == {"crash": 3, "timeout": 3}
+    scored = DeltaTable(str(tmp_path / "out")).to_pandas().set_index("id")
+    assert sorted(scored.index) == list(range(CRASH_ROWS))
+    errors = scored[scored["status"] == "failed"]["error"]
+    expected = {**dict.fromkeys(CRASHING, ("model", "crash")), **dict.fromkeys(HANGING, ("model", "timeout"))}
+    assert {i: (each["stage"], each["code"]) for i, each in errors.items()} == expected
+    fine = scored[scored["status"] == "ok"]["prediction"]
+    hashes = {i: hashlib.sha256(text.encode()).hexdigest() for i, text in enumerate(texts) if i not in MARKERS}
+    assert {i: each["echo"] for i, each in fine.items()} == hashes
+    logs = [ended.said, *(file.read_text(errors="replace") for file in workers.rglob("std*"))]
+    assert "in hang" in "".join(logs)
+    assert [text for i, text in enumerate(texts) if i in MARKERS and any(text in log for log in logs)] == []
+    # At the first attempt, with those that it came with, and by itself.
+    computed = testing.times_computed(tmp_path / "log")
+    assert max(computed[each] for each in hashes.values()) <= 3

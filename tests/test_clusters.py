@@ -164,6 +164,8 @@ def submitted(checkout: Path, bare: Path, gpus: Path, examples: Path, home: Path
     return Submitted(done.returncode, json.loads(lines[-1]) if lines else {}, done.stderr, target)
 
 
+@pytest.mark.long("clusters")
+@pytest.mark.timeout(900)
 def test_the_wheel_and_a_packed_environment_are_all_that_executors_need(submitted: Submitted) -> None:
     assert submitted.code == 0, submitted.said[-3000:]
     assert "Connected to Spark cluster with app ID" in submitted.said

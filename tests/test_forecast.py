@@ -1,8 +1,6 @@
 """What a run would do: counted and tried on Spark, with nothing written."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jobs
@@ -102,10 +100,8 @@ def test_the_job_shows_the_plan_and_refuses_what_is_too_long(spark: SparkSession
         "target": {"path": str(tmp_path / "out")},
     }
     (tmp_path / "run.yaml").write_text(json.dumps(sections))
-    job = [sys.executable, str(jobs.ROOT / "jobs" / "plan.py"), str(tmp_path / "run.yaml"), "--preview", "2", "--max-hours", "0.00001"]
-    done = subprocess.run(job, capture_output=True, text=True, cwd=tmp_path, check=False)
-    lines = done.stdout.splitlines()
-    assert (done.returncode, json.loads(lines[-1])["error"]) == (3, "RefusedError")
-    assert [json.loads(each)["status"] for each in lines[:2]] == ["ok", "ok"]
-    assert "50 of 50 keys: 50 new" in done.stderr
+    ended = jobs.here("plan", tmp_path / "run.yaml", "--preview", "2", "--max-hours", "0.00001", cwd=tmp_path)
+    assert (ended.code, ended.report["error"]) == (3, "RefusedError")
+    assert [json.loads(line)["status"] for line in ended.lines[:2]] == ["ok", "ok"]
+    assert "50 of 50 keys: 50 new" in ended.said
     assert not (tmp_path / "out").exists()

@@ -1,42 +1,20 @@
 """docs/getting-started.md, done from its first command to its last in a folder with what a checkout has."""
 
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
+from walk import Done, walk
 
 ROOT = Path(__file__).parents[1]
 
-
-class Done(NamedTuple):
-    """A command of the page: its exit code, what it printed, and its last line where that is JSON."""
-
-    command: str
-    code: int
-    printed: str
-
-    @property
-    def report(self) -> dict[str, Any]:
-        return json.loads(self.printed.strip().splitlines()[-1])
+pytestmark = [pytest.mark.long("pages"), pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def walked(examples: Path, jars: None, tmp_path_factory: pytest.TempPathFactory) -> list[Done]:
     """Every command of the page after the set-up, in order."""
-    folder = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(ROOT / "jobs", folder / "jobs")
-    (folder / ".cache").symlink_to(examples)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    command = [sys.executable, str(ROOT / "tests" / "walk.py"), str(ROOT / "docs" / "getting-started.md"), "done.json"]
-    ended = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return [Done(*each) for each in json.loads((folder / "done.json").read_text())]
+    return walk(ROOT / "docs" / "getting-started.md", tmp_path_factory.mktemp("checkout"), examples)
 
 
 def scored(walked: list[Done]) -> list[Done]:

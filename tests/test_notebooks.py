@@ -54,6 +54,8 @@ def kinds(notebook: NotebookNode) -> list[list[str]]:
     return [sorted({kind for each in of_cell for kind in each.get("data", {each.output_type: None})}) for of_cell in outputs]
 
 
+@pytest.mark.long("pages")
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_to_its_end_and_gives_what_is_stored(checkout: Path, scripts: tuple[ModuleType, ModuleType], name: str) -> None:
     done = scripts[0].executed(ROOT / "docs" / "notebooks" / f"{name}.ipynb", checkout)

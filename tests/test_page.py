@@ -6,11 +6,12 @@ import logging
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jobs
 import mlflow
 import pytest
 from pyspark.sql import SparkSession
@@ -24,9 +25,9 @@ from sparkcoil.figures import Part
 from sparkcoil.page import Page
 from sparkcoil.sink import Target
 
-ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CANARY = "canary-9b1f"
+tracked = partial(text_run, tracking="mlflow")
 Runs = tuple[RunReport, RunReport]
 Pages = tuple[Page, Page]
 
@@ -45,9 +46,9 @@ def runs(spark: SparkSession, text_model: str) -> Runs:
         "cost": {"per_hour": 3.6},
     }
     make_table(spark, "paged", texts(30, "Return the socket"), "id STRING, body STRING")
-    first = run(spark, text_run(text_model, "paged", "paged_scored", **sections))
+    first = run(spark, tracked(text_model, "paged", "paged_scored", **sections))
     make_table(spark, "paged", texts(40, "Parse the XML document"), "id STRING, body STRING")
-    return first, run(spark, text_run(text_model, "paged", "paged_scored", **sections, batching={"chunk_rows": 20}))
+    return first, run(spark, tracked(text_model, "paged", "paged_scored", **sections, batching={"chunk_rows": 20}))
 
 
 def logged(report: RunReport) -> Any:
@@ -134,7 +135,7 @@ def test_an_old_run_whose_commits_have_no_figures_has_a_page_too(spark: SparkSes
 def test_past_the_error_budget_the_page_has_what_was_not_published(spark: SparkSession, text_model: str) -> None:
     make_table(spark, "paged_poor", texts(4, "text"), "id STRING, body STRING")
     with pytest.raises(BudgetExceeded) as caught:
-        run(spark, text_run(text_model, "paged_poor", "paged_poor_scored"))
+        run(spark, tracked(text_model, "paged_poor", "paged_poor_scored"))
     said = mlflow.artifacts.load_text(f"{logged(caught.value.report).info.artifact_uri}/report.html")
     assert "Ended over its limits: rows.max_failed_share: 1 of 4 due rows failed" in said and "4 scored and not published" in said
     assert ">1, not published</td>" in said and "id=k…t" in said and "key-" not in said
@@ -150,11 +151,11 @@ def test_a_page_that_cannot_be_made_is_a_warning(
 
     monkeypatch.setattr(page, "of_ended", broken)
     with caplog.at_level(logging.WARNING, logger=tracking.log.name):
-        report = run(spark, text_run(text_model, "paged_broken", "paged_broken_scored"))
+        report = run(spark, tracked(text_model, "paged_broken", "paged_broken_scored"))
     assert report.exit_code == 0 and logged(report).data.metrics["rows.ok"] == 1
     assert "the page of the run was not made: ValueError" in caplog.text and CANARY not in caplog.text
     monkeypatch.setattr(page, "of_ended", broken)
-    assert run(spark, text_run(text_model, "paged_broken", "paged_broken_scored")).status == "nothing_due"
+    assert run(spark, tracked(text_model, "paged_broken", "paged_broken_scored")).status == "nothing_due"
 
 
 def test_the_job_writes_the_page_and_says_where(spark: SparkSession, runs: Runs, home: Path, tmp_path: Path) -> None:
@@ -166,10 +167,9 @@ def test_the_job_writes_the_page_and_says_where(spark: SparkSession, runs: Runs,
         "target": {"path": str(home / "warehouse" / "paged_scored")},
     }
     conf.write_text(json.dumps(sections))
-    command = [sys.executable, str(ROOT / "jobs" / "report.py"), str(conf), "--run", runs[0].run_id, "--out", "out.html"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {"report": "out.html", "run_id": runs[0].run_id, "exit_code": 0}
+    ended = jobs.here("report", conf, "--run", runs[0].run_id, "--out", "out.html", cwd=tmp_path)
+    assert ended.code == 0, ended.said[-3000:]
+    assert ended.report == {"report": "out.html", "run_id": runs[0].run_id, "exit_code": 0}
     assert "Done: 30 rows published" in (tmp_path / "out.html").read_text()
 
 

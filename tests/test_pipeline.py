@@ -17,7 +17,7 @@ TEXTS = [(i, f"Return the socket number {i} of the event loop.") for i in range(
 def scored(spark: SparkSession, text_model: str) -> str:
     """A table that a run has filled; tests only read it."""
     make_table(spark, "read_only", [*TEXTS, (40, None), (41, ""), (42, "socket " * 3000), (43, TEXTS[0][1])])
-    run(spark, text_run(text_model, "read_only", "read_only_scored"))
+    run(spark, text_run(text_model, "read_only", "read_only_scored", tracking="mlflow"))
     return "read_only_scored"
 
 
@@ -230,6 +230,15 @@ def test_the_run_is_an_mlflow_run_with_its_source_and_model(spark: SparkSession,
     assert found.data.params["model.uri"] == "models:/docstring_topic/1"
     assert {each.dataset.name for each in found.inputs.dataset_inputs} == {"read_only", scored}
     assert len(found.inputs.model_inputs) == 1
+
+
+def test_a_run_is_not_logged_to_mlflow_where_its_file_asks_for_none(spark: SparkSession, text_model: str) -> None:
+    import mlflow
+
+    make_table(spark, "unlogged", TEXTS[:2])
+    report = run(spark, text_run(text_model, "unlogged", "unlogged_scored", tracking="none"))
+    assert report.rows["ok"] == 2
+    assert mlflow.search_runs(filter_string=f"tags.`sparkcoil.run_id` = '{report.run_id}'", output_format="list") == []
 
 
 def test_no_shuffle_lies_above_the_model(spark: SparkSession, text_model: str) -> None:

@@ -1,23 +1,19 @@
 """What the README says is done as it says it."""
 
 import dataclasses
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from pyspark.sql import SparkSession
+from walk import Done, walk
 
 from sparkcoil import ledger, tasks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-LOGGED = ("--task", "text-classification", "--name", "docstring_topic", "--alias", "champion")
 
 
 def blocks(language: str) -> list[str]:
@@ -25,39 +21,28 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def checkout(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what a checkout has, whose own source table is a part of the quickstart's."""
+def walked(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Done]:
+    """Every command and block of Python of the page after the set-up, over a part of the quickstart's table."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("jobs", "conf"):
-        shutil.copytree(ROOT / name, folder / name)
-    (folder / ".cache").symlink_to(examples)
     source = spark.read.parquet(str(examples / "docstrings" / "docstrings.parquet")).limit(60)
     source.write.format("delta").save(str(folder / "spark-warehouse" / "docstrings"))
-    return folder
-
-
-def done(command: str | list[str], cwd: Path) -> str:
-    """Run a command with an MLflow store of its own, in which it may be first to log a model, and return what it printed."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    ended = subprocess.run(command, shell=isinstance(command, str), cwd=cwd, capture_output=True, text=True, check=False, env=own)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return ended.stdout
+    return walk(ROOT / "README.md", folder, examples)
 
 
 def test_the_run_file_is_the_one_in_conf() -> None:
     assert yaml.safe_load(blocks("yaml")[0]) == yaml.safe_load((ROOT / "conf" / "docstrings-topic.yaml").read_text())
 
 
-def test_the_commands_work_one_after_the_other(checkout: Path) -> None:
-    commands = [line for block in blocks("sh")[1:] for line in block.splitlines()]
-    assert len(commands) == 3
-    for command in commands:
-        done(command, checkout)
+@pytest.mark.promise("a real job in a process of its own, and README's commands one after the other")
+def test_the_commands_work_one_after_the_other(walked: list[Done]) -> None:
+    commands = [each for each in walked if each.command.startswith("python ")]
+    assert [each.code for each in commands] == [0, 0, 0]
+    assert commands[1].report["status"] == "done"
 
 
-def test_the_notebook_works(checkout: Path) -> None:
-    done([sys.executable, "jobs/log_model.py", ".cache/models/docstring_topic", *LOGGED], checkout)
-    assert done([sys.executable, "-c", blocks("python")[0]], checkout).count("only showing top 3 rows") == 2
+def test_the_notebook_works(walked: list[Done]) -> None:
+    [notebook] = [each for each in walked if "sparkcoil.start_session()" in each.command]
+    assert notebook.printed.count("only showing top 3 rows") == 2
 
 
 def test_the_task_of_the_example_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,3 +52,10 @@ def test_workers_of_a_local_session_fork_from_a_process_that_has_torch(spark: Sp
         return str("torch" in sys.modules and "transformers" in sys.modules)
 
     assert {row[0] for row in spark.range(4).select(imported("id")).collect()} == {"True"}
+
+
+def test_a_session_of_spark_connect_is_refused() -> None:
+    from pyspark.sql.connect.session import SparkSession as Client
+
+    with pytest.raises(EnvironmentError_, match=r"expected a session on Spark's driver, found one of Spark Connect.*jobs/score\.py"):
+        session.check_classic(object.__new__(Client))

@@ -1,17 +1,14 @@
 """Statements of SQL in a text or a file, and the job that does them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import jobs
 import pytest
 from pyspark.sql import SparkSession
 
 from sparkcoil import statements, testing
 from sparkcoil.errors import ConfigError, SparkcoilError
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +62,6 @@ def test_the_job_prints_rows_and_how_it_ended(spark: SparkSession, tmp_path: Pat
     statement = (
         "CREATE TEMPORARY VIEW v AS SELECT hashed(CAST(id AS STRING)).echo AS echo FROM range(9); SELECT count(DISTINCT echo) AS n FROM v"
     )
-    job = [sys.executable, str(ROOT / "jobs" / "sql.py"), statement, "--function", f"hashed={uri}", "--on-error", "null"]
-    done = subprocess.run(job, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"n": 9}, {"exit_code": 0, "statements": 2}]
+    ended = jobs.here("sql", statement, "--function", f"hashed={uri}", "--on-error", "null", cwd=tmp_path)
+    assert ended.code == 0, ended.said[-3000:]
+    assert [json.loads(line) for line in ended.lines] == [{"n": 9}, {"exit_code": 0, "statements": 2}]

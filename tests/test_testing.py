@@ -102,7 +102,7 @@ def test_a_job_on_it_scores_every_row_once_or_says_why_not(spark: SparkSession, 
         "batching": {"max_batch_rows": 8},
     }
     (tmp_path / "run.yaml").write_text(json.dumps(run))
-    first, second = (jobs.score(tmp_path / "run.yaml", cwd=tmp_path) for _ in range(2))
+    first, second = (jobs.here("score", tmp_path / "run.yaml", cwd=tmp_path) for _ in range(2))
     assert (first.code, second.code) == (0, 0), first.said[-3000:]
     assert {each["code"]: each["rows"] for each in first.report["failures"]} == {"model_error": 2, "non_finite": 1}
     assert second.report["rows"]["due"] == 0

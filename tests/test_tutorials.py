@@ -9,12 +9,16 @@ from typing import Any, NamedTuple
 
 import jiwer
 import pytest
+import stores
+from filelock import FileLock
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkcoil import RunReport, load_config, log_model, run
 
 ROOT = Path(__file__).parents[1]
+# Five trainings, and ten runs with what they make.
+pytestmark = [pytest.mark.long("tutorials"), pytest.mark.timeout(3600)]
 ROWS = 100
 # A field of the prediction, the column with what it should be, and the least share of rows where it is: well below what training prints.
 FLOORS = {
@@ -67,15 +71,25 @@ def one(scripts: None) -> Any:
 
 
 @pytest.fixture(scope="module")
-def data(examples: Path) -> Path:
+def data(trained: Path, alone: FileLock) -> Path:
     """The folder with the tutorials' data and models beside the other examples, made once like those."""
-    subprocess.run([ROOT / "scripts" / "make_examples", "tutorials"], check=True, cwd=ROOT)
-    return examples
+    with alone:
+        subprocess.run([ROOT / "scripts" / "make_examples", "tutorials"], check=True, cwd=ROOT)
+    return trained
 
 
 @pytest.fixture(scope="module")
-def models(data: Path, page: Any, home: Path, text_model: str, audio_model: str) -> None:
-    """Every model of a run file, logged as the page says, or as the quickstart does."""
+def models(data: Path, page: Any, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every model of a run file, logged as the page says, or as the quickstart does, in a store of their own."""
+    with stores.opened(tmp_path_factory.mktemp("tutorials")):
+        log_models(data, page)
+        yield
+
+
+def log_models(data: Path, page: Any) -> None:
+    """Log the quickstart's models and the page's."""
+    for name, task in {"docstring_topic": "text-classification", "keypad": "automatic-speech-recognition"}.items():
+        log_model(data / "models" / name, task=task, name=name, alias="champion")
     for name, given in models_of(page).items():
         base = {"base": ROOT / given["--base"]} if "--base" in given else {}
         log_model(ROOT / given["checkpoint"], task=given["--task"], name=name, alias="champion", **base)

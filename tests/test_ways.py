@@ -78,17 +78,19 @@ def test_it_scores_as_the_native_model_does(spark: SparkSession, model: tuple[Pa
     assert differing == []
 
 
-@pytest.mark.parametrize("model", SCORED, ids=[each.name for each in SCORED], indirect=True)
-def test_every_form_of_uri_names_it(home: Path, model: tuple[Path, Scores], request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("model", SCORED[:1], ids=[SCORED[0].name], indirect=True)
+def test_every_form_of_uri_names_it(home: Path, model: tuple[Path, Scores]) -> None:
     folder, scores = model
     found = {}
-    for form, uri in uris(folder, f"way_{request.node.callspec.indices['model']}").items():
+    for form, uri in uris(folder, "way_of_naming").items():
         selection = select(ModelConfig(**{**scores.model, "uri": uri}), name=form, task=None, columns=None)
         found[form] = selection.logged.digest
         assert "@" not in selection.logged.uri
     assert len(set(found.values())) == 1
 
 
+@pytest.mark.long("clusters")
+@pytest.mark.timeout(1200)
 def test_one_of_each_kind_scores_on_a_cluster_whose_executors_know_no_network(tmp_path: Path) -> None:
     with cluster.standalone(tmp_path, workers=1) as master:
         command = [sys.executable, str(Path(ways.__file__)), master, str(tmp_path / "models")]

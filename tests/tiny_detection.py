@@ -7,6 +7,7 @@ from typing import Any
 import tiny_vision
 import torch
 import transformers
+from kept import kept
 from tokenizers import pre_tokenizers
 
 QUERIES = 12
@@ -72,6 +73,7 @@ DETECTORS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 }
 
 
+@kept
 def tiny_detector(folder: Path, family: str, **config: Any) -> Path:
     """Return the folder with a random model that finds objects saved in it."""
     chosen, processor, told = DETECTORS[family]
@@ -126,6 +128,7 @@ def clip_tokenizer() -> Any:
     return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=16, pad_token="!")
 
 
+@kept
 def tiny_finder(folder: Path, family: str) -> Path:
     """Return the folder with a random model that finds what texts say saved in it."""
     torch.manual_seed(6)

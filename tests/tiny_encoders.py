@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from kept import kept
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from sparkcoil import engines
@@ -93,6 +94,7 @@ def gpt2_tokenizer() -> Any:
 TOKENIZERS = {"bert": bert_tokenizer, "roberta": roberta_tokenizer, "gpt2": gpt2_tokenizer}
 
 
+@kept
 def build(folder: Path, auto_class: str, *, family: str = "bert", seed: int = 0, **config: Any) -> Path:
     """Return an artifact around a tiny model with random weights."""
     tokenizer = TOKENIZERS[family]()
@@ -104,6 +106,7 @@ def build(folder: Path, auto_class: str, *, family: str = "bert", seed: int = 0,
     return folder
 
 
+@kept
 def build_tapas(folder: Path, **config: Any) -> Path:
     """Return an artifact around a tiny TAPAS model with random weights."""
     vocabulary = sorted(bert_tokenizer().get_vocab().items(), key=lambda each: each[1])

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers
+from kept import kept
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     GPT2Config,
@@ -52,6 +53,7 @@ CHAT_TEMPLATE = (
 )
 
 
+@kept
 def tiny_seq2seq(folder: Path, **config: Any) -> Path:
     """Return the folder with a random T5 saved in it as in a logged model."""
     tokenizer = byte_tokenizer(processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)]))
@@ -62,6 +64,7 @@ def tiny_seq2seq(folder: Path, **config: Any) -> Path:
     return saved(folder, model, tokenizer)
 
 
+@kept
 def tiny_causal(folder: Path, *, chat_template: str | None = None, family: str = "gpt2", **config: Any) -> Path:
     """Return the folder with a random GPT-2, which has 64 positions, or a Llama saved in it as in a logged model."""
     tokenizer = byte_tokenizer(None)

@@ -11,6 +11,7 @@ import soundfile
 import tiny_encoders
 import torch
 import transformers
+from kept import kept
 from tokenizers import pre_tokenizers
 
 # Two threads of torch on a machine that others use too are dozens of times slower than one.
@@ -34,6 +35,7 @@ def whisper_tokenizer(languages: Sequence[str], seconds: int) -> Any:
     return tokenizer
 
 
+@kept
 def tiny_whisper(folder: Path, *, languages: Sequence[str] = LANGUAGES, seconds: int = 2, seed: int = 7, **config: Any) -> Path:
     """Return the folder with a random Whisper saved in it, which hears windows of so many seconds."""
     tokenizer = whisper_tokenizer(languages, seconds)
@@ -93,6 +95,7 @@ ENCODER: dict[str, Any] = {
 SPECTROGRAM: dict[str, Any] = {name: ENCODER[name] for name in list(ENCODER)[:5]} | {"max_length": 104, "num_mel_bins": 32}
 
 
+@kept
 def tiny_classifier(folder: Path, family: str, **config: Any) -> Path:
     """Return the folder with a random model that labels sounds saved in it."""
     named = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
@@ -113,6 +116,7 @@ def tiny_classifier(folder: Path, family: str, **config: Any) -> Path:
     return folder
 
 
+@kept
 def tiny_clap(folder: Path, *, fusion: bool = False) -> Path:
     """Return the folder with a random CLAP saved in it, which hears a second at 16 kHz."""
     tokenizer = tiny_encoders.roberta_tokenizer()
@@ -161,6 +165,7 @@ VOICE: dict[str, Any] = {
 }
 
 
+@kept
 def tiny_voice(folder: Path, **config: Any) -> Path:
     """Return the folder with a random VITS saved in it, of a hundred frames in a second, that knows small letters."""
     letters = "|'-_ abcdefghijklmnopqrstuvwxyz"

@@ -11,6 +11,7 @@ import tiny_encoders
 import tiny_models
 import torch
 import transformers
+from kept import kept
 from PIL import Image
 from tokenizers import pre_tokenizers
 from tokenizers.processors import TemplateProcessing
@@ -60,6 +61,7 @@ def saved(folder: Path, model: Any, *parts: Any) -> Path:
     return folder
 
 
+@kept
 def tiny_classifier(folder: Path, family: str, **config: Any) -> Path:
     """Return the folder with a random model that labels images saved in it."""
     chosen, processor, told = CLASSIFIERS[family]
@@ -116,6 +118,7 @@ DEPTHS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 }
 
 
+@kept
 def tiny_depth(folder: Path, family: str) -> Path:
     """Return the folder with a random model that estimates depths saved in it."""
     chosen, processor, told = DEPTHS[family]
@@ -161,6 +164,7 @@ SEGMENTERS: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 }
 
 
+@kept
 def tiny_segmenter(folder: Path, family: str) -> Path:
     """Return the folder with a random model that cuts images into segments saved in it."""
     chosen, processor, told = SEGMENTERS[family]
@@ -202,6 +206,7 @@ def text_config(family: str, tokenizer: Any) -> dict[str, Any]:
     return config | {"initializer_factor": 4.0, "projection_dim": 24, "project_dim": 24, "projection_size": 32}
 
 
+@kept
 def tiny_likener(folder: Path, family: str) -> Path:
     """Return the folder with a random model saved in it that places images and texts in one space."""
     processor, told, reads = LIKENERS[family]
@@ -225,6 +230,7 @@ def tiny_likener(folder: Path, family: str) -> Path:
 EYES = {"CLIPVisionModel": "clip", "CLIPVisionModelWithProjection": "clip", "SiglipVisionModel": "siglip"}
 
 
+@kept
 def tiny_embedder(folder: Path, kind: str) -> Path:
     """Return the folder with a random model saved in it that makes vectors of images: of a family, or of a class in EYES."""
     torch.manual_seed(6)
@@ -271,6 +277,7 @@ SEPARATORS = {"blip": 72, "blip-vqa": 94}
 WRITERS = ("blip", "blip-vqa", "vit-gpt2", "llava", "qwen2_vl", "idefics3")
 
 
+@kept
 def tiny_writer(folder: Path, family: str, *, chat: bool = True) -> Path:
     """Return the folder with a random model that writes about images saved in it."""
     torch.manual_seed(3)
@@ -373,6 +380,7 @@ def idefics() -> tuple[Any, Any]:
 DONUT = ("<s_docvqa>", "<s_question>", "</s_question>", "<s_answer>", "</s_answer>")
 
 
+@kept
 def tiny_donut(folder: Path) -> Path:
     """Return the folder with a random Donut that likes to end its answers saved in it."""
     tokenizer = spelling(*DONUT)
@@ -406,6 +414,7 @@ SAM2_SIGHT: dict[str, Any] = {"backbone_config": HIERA, "backbone_channel_list":
 SAM2_SIGHT |= {"backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]], "initializer_range": 0.3}
 
 
+@kept
 def tiny_masker(folder: Path, family: str) -> Path:
     """Return the folder with a random model that cuts out what lies at points saved in it."""
     torch.manual_seed(3)

@@ -517,19 +517,29 @@ def make(each: Way, root: Path) -> tuple[Path, Scores | None]:
     return home / "logged", each.make(home / "logged", home / "scratch")
 
 
-def differences(spark: Any, folder: Path, scores: Scores, scratch: Path) -> list[str]:
-    """Return what a run of the model over its inputs gives that the native model does not, a line each."""
+def predictions(spark: Any, folder: Path, scores: Scores, scratch: Path) -> list[dict[str, Any]]:
+    """Return what the model predicts for its inputs, in their order: through `score`, or a run where only that takes its settings."""
     from runs import text_run
 
-    from sparkcoil import run
+    from sparkcoil import run, score
 
     cells = zip(*scores.inputs.values(), strict=True)
-    rows = [{"id": i, **dict(zip(scores.inputs, each, strict=True))} for i, each in enumerate(cells)]
-    spark.createDataFrame(rows).write.format("delta").save(str(scratch / "in"))
-    source = {"path": str(scratch / "in"), "keys": ["id"], "columns": {name: name for name in scores.inputs}}
-    run(spark, text_run("-", "-", "-", model={"uri": str(folder), **scores.model}, source=source, target={"path": str(scratch / "out")}))
-    scored = [row["prediction"].asDict() for row in spark.read.format("delta").load(str(scratch / "out")).orderBy("id").collect()]
-    pairs = zip(scored, scores.expected, strict=True)
+    frame = spark.createDataFrame([{"id": i, **dict(zip(scores.inputs, each, strict=True))} for i, each in enumerate(cells)])
+    columns = {name: name for name in scores.inputs}
+    if scores.model.keys() <= {"options"}:
+        scored = score(frame, str(folder), keys="id", columns=columns, options=scores.model.get("options"))
+    else:
+        frame.write.format("delta").save(str(scratch / "in"))
+        source = {"path": str(scratch / "in"), "keys": ["id"], "columns": columns}
+        model = {"uri": str(folder), **scores.model}
+        run(spark, text_run("-", "-", "-", model=model, source=source, target={"path": str(scratch / "out")}))
+        scored = spark.read.format("delta").load(str(scratch / "out"))
+    return [row["prediction"].asDict() for row in scored.orderBy("id").collect()]
+
+
+def differences(spark: Any, folder: Path, scores: Scores, scratch: Path) -> list[str]:
+    """Return what the model predicts for its inputs that the native model does not, a line each."""
+    pairs = zip(predictions(spark, folder, scores, scratch), scores.expected, strict=True)
     return [
         f"row {i}: {name} is {ours[name]!r}, natively {native[name]!r}"
         for i, (ours, native) in enumerate(pairs)

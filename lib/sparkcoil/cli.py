@@ -159,14 +159,18 @@ def log_model(
 
 @contextmanager
 def session(settings: Mapping[str, str], *, name: str) -> Iterator["SparkSession"]:
-    """Have a session for the block, which ends with it."""
+    """Have a session for the block, which ends with it unless it was there before, as in a notebook."""
+    from pyspark.sql import SparkSession
+
     from sparkcoil.session import start_session
 
+    was_active = SparkSession.getActiveSession() is not None
     spark = start_session(settings, name=name)
     try:
         yield spark
     finally:
-        spark.stop()
+        if not was_active:
+            spark.stop()
 
 
 def options_of(written: Sequence[str]) -> dict[str, Any]:

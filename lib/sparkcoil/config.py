@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 
 from sparkcoil.agreement import task_problems
-from sparkcoil.fields import Mode, Setting, Text
+from sparkcoil.fields import Mode, Setting, Text, Tracking
 from sparkcoil.ledger import CHALLENGER, DELETED_AT
 from sparkcoil.problems import Problem, Section, expected, from_pydantic
 from sparkcoil.sections import BatchingConfig, ModelConfig, RowsConfig, SourceConfig, TargetConfig, given, names
@@ -35,6 +35,8 @@ class RunConfig(Section):
     stream: StreamConfig = StreamConfig()
     challenger: ChallengerConfig = ChallengerConfig()
     cost: CostConfig = CostConfig()
+    tracking: Tracking = "mlflow"
+    """mlflow: each run that scores something is logged as an MLflow run, with its page; none: it is not, which saves a second or two."""
     spark: Annotated[Mapping[str, Setting], expected("a mapping of Spark settings")] = {}
     """Spark settings for start_session."""
 

@@ -140,7 +140,7 @@ def write_answers(spark: SparkSession, this: Run, progress: Progress, clock: Clo
 
 
 def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock: Clock) -> RunReport:
-    """Return the run's report, logged as an MLflow run unless nothing was due."""
+    """Return the run's report, logged as an MLflow run unless nothing was due, or the run file asks for none."""
     logged = this.selection.logged
     jsonl = {"jsonl": this.config.target.jsonl} if this.config.target.jsonl else {}
     described = {
@@ -151,6 +151,6 @@ def finish(spark: SparkSession, this: Run, todo: Due, progress: Progress, clock:
         "challenger": comparison.told(this, progress.compared),
     }
     finished = report.finished(described, todo.counts, progress, clock)
-    if progress.total:
+    if progress.total and this.config.tracking == "mlflow":
         tracking.log_run(spark, finished, this, progress, clock)
     return finished
