@@ -15,6 +15,8 @@ import psutil
 ROOT = Path(__file__).parents[1]
 # The variable by which a process, whoever its parent is by now, is known as one that the suite has started.
 MARK = "SPARKCOIL_SUITE"
+# pytest keeps the folders of the last tests, and MLflow the lock with which a store in a file is set up.
+KEPT = ("pytest-of-", "db_init_lock-")
 # A JVM ends a moment after the Python process that it served.
 PATIENCE_SECONDS = 20.0
 
@@ -32,9 +34,9 @@ def processes(folder: Path) -> Iterator[str]:
 
 
 def files(folder: Path) -> Iterator[str]:
-    """Yield what lies in the suite's temporary folder but for pytest's own, which keeps the folders of the last tests."""
+    """Yield what lies in the suite's temporary folder but for what libraries leave there by design."""
     for path in sorted(folder.iterdir()):
-        if not path.name.startswith("pytest-of-"):
+        if not path.name.startswith(KEPT):
             yield f"file {path}"
 
 
@@ -46,7 +48,9 @@ def changes(before: str) -> Iterator[str]:
 
 def git_status() -> str:
     """Return what git says of the working tree."""
-    return subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["git", "status", "--porcelain", "--", ".", ":!tests/record.json"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def wait_for_none(look: Callable[[], list[str]], *, seconds: float = PATIENCE_SECONDS) -> list[str]:

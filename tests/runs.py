@@ -1,6 +1,8 @@
 """Run files as values, for tests: the docstring classifier over a small table."""
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -26,6 +28,13 @@ def make_table(spark: SparkSession, name: str, rows: Sequence[tuple[Any, ...]], 
     frame = spark.createDataFrame(list(rows), schema)
     frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).saveAsTable(name)
     return frame
+
+
+def copy_table(spark: SparkSession, table: str, into: str) -> None:
+    """Make a copy of a Delta table of the warehouse, with its history and its identity: what is known of the one holds for the other."""
+    folder = Path(str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:"))
+    shutil.copytree(folder / table, folder / "copies" / into)
+    spark.sql(f"CREATE TABLE {into} USING delta LOCATION '{folder / 'copies' / into}'")
 
 
 def history(spark: SparkSession, table: str) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 from pyspark.sql import SparkSession
-from runs import make_table, text_run
+from runs import copy_table, make_table, text_run
 
 from sparkcoil import changes, pinned, run
 from sparkcoil.errors import SourceError
@@ -10,13 +10,21 @@ from sparkcoil.errors import SourceError
 ON = "ALTER TABLE {} SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"
 
 
-@pytest.fixture
-def fed(spark: SparkSession, text_model: str, request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module")
+def first(spark: SparkSession, text_model: str) -> str:
     """A scored table with a feed; gives its name."""
+    make_table(spark, "fed", [(i, f"text number {i}") for i in range(20)])
+    spark.sql(ON.format("fed"))
+    run(spark, text_run(text_model, "fed", "fed_scored"))
+    return "fed"
+
+
+@pytest.fixture
+def fed(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
+    """The test's own copy of that table and its target; gives its name."""
     name = request.node.name.lower()[:60]
-    make_table(spark, name, [(i, f"text number {i}") for i in range(20)])
-    spark.sql(ON.format(name))
-    run(spark, text_run(text_model, name, f"{name}_scored"))
+    copy_table(spark, first, name)
+    copy_table(spark, f"{first}_scored", f"{name}_scored")
     return name
 
 

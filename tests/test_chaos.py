@@ -28,8 +28,9 @@ def chaos() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def asked(chaos: ModuleType, jars: None, tmp_path: Path) -> Any:
+def asked(chaos: ModuleType, jars: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A small table under one kill, in local mode."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what is killed removes none of its temporary files
     return chaos.Asked(tmp_path / "scene", chaos.LOCAL, ROWS, 1, ROW_SECONDS, random.Random(7))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 from pyspark.sql import SparkSession
-from runs import history, make_table, text_run
+from runs import copy_table, history, make_table, text_run
 
 from sparkcoil import run
 from sparkcoil.errors import BudgetExceeded, SourceError, TargetError
@@ -10,12 +10,20 @@ from sparkcoil.errors import BudgetExceeded, SourceError, TargetError
 TEXTS = [(i, f"text number {i % 5}") for i in range(20)]
 
 
-@pytest.fixture
-def scored(spark: SparkSession, text_model: str, request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module")
+def first(spark: SparkSession, text_model: str) -> str:
     """A table of five different texts, scored; gives its name, by which the target is named too."""
+    make_table(spark, "five_texts", TEXTS)
+    assert run(spark, text_run(text_model, "five_texts", "five_texts_scored")).throughput["computed_rows"] == 5
+    return "five_texts"
+
+
+@pytest.fixture
+def scored(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
+    """The test's own copy of that table and its target; gives its name."""
     name = request.node.name.lower()[:60]
-    make_table(spark, name, TEXTS)
-    assert run(spark, text_run(text_model, name, f"{name}_scored")).throughput["computed_rows"] == 5
+    copy_table(spark, first, name)
+    copy_table(spark, f"{first}_scored", f"{name}_scored")
     return name
 
 

@@ -62,7 +62,9 @@ def conf(folder: Path, name: str, model: str, keys: list[str], columns: dict[str
 @pytest.mark.promise("one standalone cluster")
 def test_texts_equal_the_native_pipeline(master: str, tables: Path, examples: Path, text_model: str) -> None:
     file = conf(tables, "docstrings", text_model, ["module", "qualname"], {"text": "body"})
-    ended = jobs.score(file, "--set", f"spark.spark.master={master}", "--set", "batching.max_batch_rows=7", cwd=tables)
+    # One executor: the recordings have both workers.
+    settings = [f"spark.spark.master={master}", "spark.spark.cores.max=1", "batching.max_batch_rows=7"]
+    ended = jobs.score(file, *(word for setting in settings for word in ("--set", setting)), cwd=tables)
     assert ended.code == 0, ended.said[-3000:]
     assert ended.report["throughput"]["model_loads"] <= 2
     texts = DeltaTable(str(tables / "docstrings")).to_pandas().set_index(["module", "qualname"])["body"]

@@ -341,7 +341,8 @@ def test_no_message_of_check_call_holds_a_value() -> None:
 
 def test_the_json_schema_names_every_key_and_allows_no_other() -> None:
     schema = json_schema()
-    sections = ["name", "task", "mode", "model", "source", "target", "rows", "gates", "batching", "stream", "challenger", "cost", "spark"]
+    sections = ["name", "task", "mode", "model", "source", "target", "rows", "gates", "batching", "stream", "challenger", "cost"]
+    sections += ["tracking", "spark"]
     assert list(schema["properties"]) == sections
     assert schema["required"] == ["name", "model", "source", "target"]
     assert [part["additionalProperties"] for part in (schema, *schema["$defs"].values())] == [False] * (1 + len(schema["$defs"]))

@@ -4,7 +4,7 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
-from runs import make_table, text_run
+from runs import copy_table, make_table, text_run
 
 from sparkcoil import run
 from sparkcoil.errors import BudgetExceeded
@@ -12,13 +12,21 @@ from sparkcoil.errors import BudgetExceeded
 ACCEPTING = {"rows": {"max_failed_share": 1.0}}
 
 
-@pytest.fixture
-def constrained(spark: SparkSession, text_model: str, request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module")
+def first(spark: SparkSession, text_model: str) -> str:
     """A table of forty rows, and a target that already takes its rows; gives the source's name."""
+    make_table(spark, "forty", [(0, "text number 0")])
+    run(spark, text_run(text_model, "forty", "forty_scored"))
+    spark.sql("INSERT INTO forty SELECT id, concat('secret text ', id) FROM range(1, 40)")
+    return "forty"
+
+
+@pytest.fixture
+def constrained(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
+    """The test's own copy of that table and its target; gives the source's name."""
     name = request.node.name.lower()[:50]
-    make_table(spark, name, [(0, "text number 0")])
-    run(spark, text_run(text_model, name, f"{name}_scored"))
-    spark.sql(f"INSERT INTO {name} SELECT id, concat('secret text ', id) FROM range(1, 40)")
+    copy_table(spark, first, name)
+    copy_table(spark, f"{first}_scored", f"{name}_scored")
     return name
 
 

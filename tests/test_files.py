@@ -125,6 +125,7 @@ def lake(spark: SparkSession, folder: Path) -> None:
     spark.sparkContext._jsc.hadoopConfiguration().set("fs.viewfs.mounttable.lake.link./calls", f"file://{folder}")
 
 
+@pytest.mark.long("outside")
 def test_files_of_other_file_systems_are_read_by_spark(spark: SparkSession, audio_model: str, expected: list[str], lake: None) -> None:
     columns = {"audio": f"concat('{LAKE}/', if(id = 0, 'missing.wav', name))"}
     found = scored(spark, audio_model, columns, "lake_scored", roots=[LAKE])

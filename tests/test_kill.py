@@ -72,8 +72,10 @@ def started(folder: Path) -> str:
 
 def kill_in_mid_run(conf: Path) -> None:
     """Start the job, and kill its driver once some chunks are there."""
+    (conf.parent / "tmp").mkdir()  # what is killed removes none of its temporary files
     with (conf.parent / "log").open("w") as log:
-        victim = subprocess.Popen(jobs.command(conf), cwd=conf.parent, stdout=log, stderr=log)
+        environment = {**os.environ, "TMPDIR": str(conf.parent / "tmp")}
+        victim = subprocess.Popen(jobs.command(conf), cwd=conf.parent, stdout=log, stderr=log, env=environment)
     deadline = time.monotonic() + 120
     while len(commits(conf.parent)) < 3:
         assert victim.poll() is None
@@ -94,12 +96,31 @@ def story(conf: Path, noting_python: Path) -> Story:
     return Story(folder, finished, by_finished, after, again, started(folder), commits(folder))
 
 
+# A lock of POSIX, which is what the JVM takes too; its holder prints a line once it has it.
+HOLDER = """
+import fcntl, json, os, socket, sys, time
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+json.dump({"run_id": "the-first-run", "pid": os.getpid(), "host": socket.gethostname()}, file)
+file.flush()
+print("held", flush=True)
+time.sleep(120)
+"""
+
+
 def test_a_second_run_on_a_held_target_exits_5_and_names_the_first(spark: SparkSession, conf: Path) -> None:
-    with lease.held(spark, str(conf.parent / "held"), "the-first-run"):
-        ended = jobs.score(conf, "--set", f"target.path={conf.parent / 'held'}", cwd=conf.parent)
+    target = conf.parent / "held"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(lease.lock_path(str(target)))], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        ended = jobs.here("score", conf, "--set", f"target.path={target}", cwd=conf.parent)
+    finally:
+        holder.kill()
+        holder.communicate()
+        lease.lock_path(str(target)).unlink()
     assert ended.code == 5
-    assert f"run the-first-run, process {os.getpid()} on" in ended.report["message"]
-    assert not (conf.parent / "held").exists()
+    assert f"run the-first-run, process {holder.pid} on" in ended.report["message"]
+    assert not target.exists()
 
 
 @pytest.mark.promise("one kill of a driver, and its rerun")

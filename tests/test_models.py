@@ -110,6 +110,7 @@ def wait_until_healthy(url: str) -> None:
     raise TimeoutError(f"no answer from {url}")
 
 
+@pytest.mark.long("outside")
 def test_a_model_behind_an_artifact_server_is_fetched_once(server: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow.set_experiment("served")
     logged = log_model(examples / "models" / "docstring_topic", task="text-classification", name="served")

@@ -1,6 +1,7 @@
 """docs/moving.md: the code before and after gives what the page says, on a table with a missing text and a long one."""
 
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ ROWS = [(1, "Parse a message and return its headers."), (2, None), (3, "run the 
 
 
 @pytest.fixture(scope="module")
-def moving(spark: SparkSession, examples: Path) -> Iterator[SparkSession]:
+def moving(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The session within a database that has the page's table, and the page's model as MLflow itself logs it."""
     from transformers import pipeline
 
@@ -31,7 +32,9 @@ def moving(spark: SparkSession, examples: Path) -> Iterator[SparkSession]:
     spark.sql("CREATE DATABASE moving")
     spark.sql("USE moving")
     runs.make_table(spark, "messages", ROWS)
-    yield spark
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("mlflow")))  # MLflow's plain spark_udf never removes what it packs
+        yield spark
     spark.sql("USE default")
 
 

@@ -143,21 +143,25 @@ def same(ours: Any, native: Any) -> bool:
     return abs(ours - native) <= 1e-4 if isinstance(native, float) else bool(ours == native)
 
 
+@pytest.mark.long("outside")
 @pytest.mark.parametrize("task", CASES)
 def test_plain_pyfunc_gives_each_row_what_the_native_model_says(task: str, cases: dict[str, Case], found: dict[str, Any]) -> None:
     assert differences(found["found"][cases[task].uri][0], cases[task].expected) == []
 
 
+@pytest.mark.long("outside")
 @pytest.mark.parametrize("task", CASES)
 def test_plain_spark_udf_gives_each_row_what_the_native_model_says(task: str, cases: dict[str, Case], found: dict[str, Any]) -> None:
     assert differences(found["found"][cases[task].uri][1], cases[task].expected) == []
 
 
+@pytest.mark.long("outside")
 def test_the_library_comes_from_the_model_where_nothing_else_has_it(cases: dict[str, Case], found: dict[str, Any]) -> None:
     first = models.resolve(cases["text-classification"].uri).path
     assert Path(found["library"]) == first / "code" / "sparkcoil" / "__init__.py"
 
 
+@pytest.mark.long("outside")
 def test_a_model_that_was_used_plainly_is_still_the_same_to_a_run(cases: dict[str, Case], found: dict[str, Any]) -> None:
     model = cases["text-classification"]
     assert list(models.resolve(model.uri).path.rglob("__pycache__"))
@@ -174,6 +178,11 @@ def test_mlflow_loads_the_native_pipeline(task: str, cases: dict[str, Case]) -> 
         assert said == [each and each["label"] for each in model.expected]
     else:
         assert same(pipe(TEXTS[0])[0][0], (model.expected[0] or {})["embedding"])
+
+
+@pytest.mark.parametrize("task", CASES)
+def test_pyfunc_in_the_same_process_gives_each_row_what_the_native_model_says(task: str, cases: dict[str, Case]) -> None:
+    assert differences(plain_user.with_pyfunc(cases[task].uri, cases[task].inputs), cases[task].expected) == []
 
 
 def test_a_run_honours_the_logged_options(cases: dict[str, Case]) -> None:

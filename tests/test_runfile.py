@@ -296,7 +296,8 @@ def test_reader_options_are_taken_as_they_are_spelt_and_only_with_a_path(write: 
 
 def test_a_key_unlike_any_other_is_answered_with_the_known_ones(write: Write) -> None:
     assert refusals(write(RIGHT), "nothing.at.all=1") == (
-        "nothing: unknown key; known: batching, challenger, cost, gates, mode, model, name, rows, source, spark, stream, target, task",
+        "nothing: unknown key; known: "
+        "batching, challenger, cost, gates, mode, model, name, rows, source, spark, stream, target, task, tracking",
     )
 
 

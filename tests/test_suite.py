@@ -21,7 +21,11 @@ import os, time, pytest
 def slow():
     time.sleep(0.2)
 
-def test_quick(slow): pass
+@pytest.fixture(scope="session")
+def slower():
+    time.sleep(0.5)
+
+def test_quick(slower, slow): pass
 
 @pytest.mark.long("chaos")
 def test_long(): pass
@@ -60,12 +64,15 @@ def test_the_short_form_leaves_out_long_tests_and_the_long_one_all_others_and_ot
     assert "test_long" in chosen()
 
 
-def test_what_tests_and_set_ups_took_is_kept(tmp_path: Path) -> None:
-    done = pytest_of(tmp_path, "--form", "short", "-k", "quick")
+@pytest.mark.parametrize("processes", [(), ("-n", "1")], ids=["alone", "in processes of their own"])
+def test_what_tests_and_set_ups_took_is_kept(tmp_path: Path, processes: tuple[str, ...]) -> None:
+    done = pytest_of(tmp_path, "--form", "short", "-k", "quick", *processes)
     assert done.returncode == 0, done.stdout
     assert "test_some.py::test_quick" in done.stdout.split("slowest")[1]
-    [(name, seconds)] = json.loads((tmp_path / "durations.json").read_text())["tests"].items()
-    assert name.endswith("test_some.py::test_quick") and seconds >= 0.2
+    kept = json.loads((tmp_path / "durations.json").read_text())
+    [(name, seconds)] = kept["tests"].items()
+    assert name.endswith("test_some.py::test_quick") and 0.2 <= seconds < 0.5
+    assert kept["session"]["slower"] >= 0.5
 
 
 def test_a_test_that_hangs_ends_by_name(tmp_path: Path) -> None:

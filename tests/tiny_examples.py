@@ -66,7 +66,7 @@ def build_classifier(folder: Path, docstrings: Path) -> None:
     with scripts() as load:
         train = load("train_docstrings")
     texts = pd.read_parquet(docstrings)["body"].tolist()
-    tokenizer = train.train_tokenizer([text for text in texts[:500] if text.strip()])
+    tokenizer = train.train_tokenizer([text for text in texts if text.strip()])
     torch.manual_seed(7)
     model = train.build_model(tokenizer, [f"package_{i}" for i in range(train.CLASSES)])
     with torch.no_grad():
