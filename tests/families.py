@@ -17,10 +17,11 @@ RECORD = ROOT / "tests" / "record.json"
 # A path, from the repository's root, and the families of tests that have to pass again where a file matching it has changed.
 COVERED_BY = {
     "scripts/make_examples": ("tutorials",),
-    "scripts/make_*.py": ("tutorials",),
+    "scripts/make_*.py": ("tutorials", "scripts"),
     "scripts/train_*.py": ("tutorials",),
-    "scripts/tutorials/*": ("tutorials",),
-    "scripts/speech/*": ("tutorials",),
+    "scripts/tutorials/*": ("tutorials", "scripts"),
+    "scripts/speech/*": ("tutorials", "scripts"),
+    "scripts/benchmark*": ("scripts",),
     "conf/*.yaml": ("tutorials",),
     "docs/tutorials.md": ("tutorials",),
     "docs/getting-started.md": ("pages",),
@@ -42,6 +43,11 @@ COVERED_BY = {
     "lib/sparkcoil/library.py": ("outside",),
     "lib/sparkcoil/files.py": ("outside",),
     "lib/sparkcoil/folders.py": ("outside",),
+    "lib/sparkcoil/engines/*": ("architectures",),
+    "lib/sparkcoil/tasks/*": ("architectures",),
+    "lib/sparkcoil/batching.py": ("architectures",),
+    "lib/sparkcoil/checkpoint.py": ("architectures",),
+    "lib/sparkcoil/scoring.py": ("architectures",),
     "scripts/chaos*": ("chaos",),
     "scripts/havoc/*": ("chaos",),
     "lib/sparkcoil/chunks.py": ("chaos",),
@@ -64,6 +70,11 @@ TESTS = {
         "tests/doors.py",
     ),
     "chaos": ("tests/test_chaos.py",),
+    "architectures": (
+        *("tests/test_task_contract.py", "tests/architectures.py", "tests/cases.py", "tests/tiny_*.py"),
+        "tests/tasks/*.py",
+    ),
+    "scripts": tuple(f"tests/test_{name}.py" for name in ("docstrings", "keypad", "calls", "sentences", "benchmark")),
     "outside": ("tests/test_models.py", "tests/test_files.py", "tests/test_plain.py", "tests/plain_user.py"),
 }
 

@@ -142,7 +142,7 @@ class Durations:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show the slowest tests, and the set-ups that all share."""
-        if self.config.getoption("form") == "named":
+        if self.config.getoption("form") == "named" or not self.tests:
             return
         terminalreporter.section(f"slowest {SLOWEST} tests, with the set-ups of their files")
         for nodeid, seconds in [*by_seconds(self.tests).items()][:SLOWEST]:

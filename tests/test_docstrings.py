@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_docstrings.py"
+
+pytestmark = pytest.mark.long("scripts")
 COLUMNS = ["module", "qualname", "package", "body", "split"]
 
 

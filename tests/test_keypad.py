@@ -13,6 +13,8 @@ import soundfile
 
 CLIPS = 80
 
+pytestmark = pytest.mark.long("scripts")
+
 
 def load_script(name: str) -> ModuleType:
     path = Path(__file__).parents[1] / "scripts" / f"{name}.py"

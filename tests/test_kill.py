@@ -23,8 +23,8 @@ class Story(NamedTuple):
     """The run that finished a killed one, and one with nothing due: how each ended, the workers it started, the target's commits."""
 
     folder: Path
+    started_by_killed: str
     finished: jobs.Ended
-    started_by_finished: str
     commits: list[str]
     again: jobs.Ended
     started_by_again: str
@@ -70,11 +70,11 @@ def started(folder: Path) -> str:
     return lines
 
 
-def kill_in_mid_run(conf: Path) -> None:
+def kill_in_mid_run(conf: Path, python: Path) -> None:
     """Start the job, and kill its driver once some chunks are there."""
     (conf.parent / "tmp").mkdir()  # what is killed removes none of its temporary files
     with (conf.parent / "log").open("w") as log:
-        environment = {**os.environ, "TMPDIR": str(conf.parent / "tmp")}
+        environment = {**os.environ, "TMPDIR": str(conf.parent / "tmp"), "PYSPARK_PYTHON": str(python)}
         victim = subprocess.Popen(jobs.command(conf), cwd=conf.parent, stdout=log, stderr=log, env=environment)
     deadline = time.monotonic() + 120
     while len(commits(conf.parent)) < 3:
@@ -86,14 +86,14 @@ def kill_in_mid_run(conf: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def story(conf: Path, noting_python: Path) -> Story:
-    """What came of the three runs, each of them a process of its own."""
+def story(spark: SparkSession, conf: Path, noting_python: Path) -> Story:
+    """What came of the three runs: the first and the last are processes of their own."""
     folder = conf.parent
-    kill_in_mid_run(conf)
-    finished = jobs.score(conf, cwd=folder, PYSPARK_PYTHON=str(noting_python))
-    by_finished, after = started(folder), commits(folder)
+    kill_in_mid_run(conf, noting_python)
+    by_killed = started(folder)
+    finished, after = jobs.here("score", conf, cwd=folder), commits(folder)
     again = jobs.score(conf, cwd=folder, PYSPARK_PYTHON=str(noting_python))
-    return Story(folder, finished, by_finished, after, again, started(folder), commits(folder))
+    return Story(folder, by_killed, finished, after, again, started(folder), commits(folder))
 
 
 # A lock of POSIX, which is what the JVM takes too; its holder prints a line once it has it.
@@ -130,7 +130,6 @@ def test_a_killed_run_is_finished_by_the_next_one(story: Story) -> None:
     scored = DeltaTable(str(story.folder / "out")).to_pandas().set_index("id")["prediction"]
     assert sorted(scored.index) == list(range(ROWS))
     assert all(scored[i]["echo"] == testing.hash_of(f"Send message number {i} to the mailbox.") for i in range(ROWS))
-    assert "sparkcoil.daemon" in story.started_by_finished
 
 
 def test_neither_leaves_a_stage_or_a_lock_behind(story: Story) -> None:
@@ -139,5 +138,5 @@ def test_neither_leaves_a_stage_or_a_lock_behind(story: Story) -> None:
 
 def test_a_run_with_nothing_due_starts_no_python_worker_and_commits_nothing(story: Story) -> None:
     assert (story.again.code, story.again.report["status"], story.again.report["rows"]["due"]) == (0, "nothing_due", 0)
-    assert story.started_by_again == ""
+    assert ("sparkcoil.daemon" in story.started_by_killed, story.started_by_again) == (True, "")
     assert story.commits_after == story.commits

@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.long("scripts")
 SEEN = 4000
 
 

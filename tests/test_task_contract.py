@@ -12,7 +12,7 @@ from cases import CASES, Case
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from sparkcoil import engines, ledger, score, tasks
+from sparkcoil import engines, ledger, score, tasks, testing
 from sparkcoil.batching import Budget
 from sparkcoil.engines import Engine, Placement
 from sparkcoil.registry import write_model
@@ -138,6 +138,7 @@ def test_a_blank_text_that_can_be_scored_has_a_warning(loaded: Loaded) -> None:
     assert {each.warnings for each in loaded.score(rows, 7)[0] if each.error is None} <= {("blank_input",)}
 
 
+@pytest.mark.long("architectures")
 @pytest.mark.parametrize("loaded", [case for case in CASES if not case.variant], ids=str, indirect=True)
 def test_a_megabyte_of_text_leaves_its_neighbours_alone(loaded: Loaded) -> None:
     first, odd, last = loaded.score([loaded.rows[1], loaded.odd(MEGABYTE), loaded.rows[2]], 512)[0]
@@ -164,9 +165,7 @@ def test_predictions_are_of_the_documented_type(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("name", tasks.names())
-def test_spark_has_a_row_for_each_row_and_none_for_none_typed_as_documented(
-    spark: SparkSession, examples: Path, tmp_path: Path, name: str
-) -> None:
+def test_spark_has_a_row_for_each_row_typed_as_documented(spark: SparkSession, examples: Path, tmp_path: Path, name: str) -> None:
     case = next(case for case in CASES if case.task == name)
     write_model(case.build(tmp_path / "built") / "model", tmp_path / "logged", task=name, options=case.options)
     good = case.rows()[0]
@@ -175,13 +174,17 @@ def test_spark_has_a_row_for_each_row_and_none_for_none_typed_as_documented(
         [(0, *good.values()), (1, *{**good, case.varied: None}.values())],
         ", ".join(["id BIGINT", *(f"{each} {kinds[type(cell)]}" for each, cell in good.items())]),
     )
-    some, none = (
-        score(each, str(tmp_path / "logged"), keys="id", columns={each: each for each in good}) for each in (frame, frame.limit(0))
-    )
+    scored = score(frame, str(tmp_path / "logged"), keys="id", columns={each: each for each in good})
     documented = spark.createDataFrame([], f"id BIGINT, {ledger.ddl(tasks.load(name).prediction)}").schema
-    for scored in (some, none):
-        assert scored.dtypes == [(each.name, each.dataType.simpleString()) for each in documented]
-    assert none.collect() == []
-    fine, failed = some.orderBy("id").collect()
+    assert scored.dtypes == [(each.name, each.dataType.simpleString()) for each in documented]
+    fine, failed = scored.orderBy("id").collect()
     assert (fine["status"], fine["error"], failed["status"], failed["prediction"]) == ("ok", None, "failed", None)
     assert (failed["error"]["stage"], failed["error"]["code"]) == ("input", "null_input")
+
+
+def test_spark_has_no_row_for_none_with_the_same_types(spark: SparkSession, tmp_path: Path) -> None:
+    uri = testing.write_echo_model(tmp_path / "echo")
+    frame = spark.createDataFrame([(0, "a text")], "id BIGINT, text STRING")
+    some, none = (score(each, uri, keys="id", columns={"text": "text"}) for each in (frame, frame.limit(0)))
+    assert none.dtypes == some.dtypes
+    assert none.collect() == []

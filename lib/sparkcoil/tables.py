@@ -7,7 +7,6 @@ from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import Row, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 # Commits that leave the rows of a table as they are.
@@ -59,8 +58,8 @@ def detail(table: DeltaTable) -> Detail:
 
 
 def newest(table: DeltaTable) -> Commit:
-    """Return a table's newest commits in short; its history has the newest first."""
-    recent = table.history(RECENT).select("version", "operation", "userMetadata", "operationMetrics").collect()
+    """Return a table's newest commits in short."""
+    recent = history(table, RECENT)
     changed = next((each for each in recent if each["operation"] not in UPKEEP), None)
     version = int(recent[0]["version"])
     if changed is None:
@@ -70,14 +69,18 @@ def newest(table: DeltaTable) -> Commit:
 
 def committed(table: DeltaTable, note: str, *, after: int) -> Written | None:
     """Return the newest commit after a version that carries a note, None where there is none."""
-    since = F.col("version") > after
-    for history in (table.history(RECENT), table.history()):  # all of it where others commit too
-        newer = history.where(since).select("version", "operation", "userMetadata", "operationMetrics").orderBy(F.desc("version")).collect()
+    for limit in (RECENT, None):  # all of the history, whose every commit Delta reads, only where others commit too
+        newer = [each for each in history(table, limit) if each["version"] > after]
         found = next((each for each in newer if each["userMetadata"] == note), None)
         if found is not None:
             before = [each for each in newer if each["version"] < found["version"] and each["operation"] not in UPKEEP]
             return Written(int(found["version"]), counted(found), alone=not before)
     return None
+
+
+def history(table: DeltaTable, limit: int | None) -> list[Row]:
+    """Return a table's newest commits, the newest first; all of them without a limit."""
+    return table.history(limit).select("version", "operation", "userMetadata", "operationMetrics").collect()
 
 
 def counted(commit: Row) -> int | None:

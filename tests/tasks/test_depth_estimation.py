@@ -11,6 +11,7 @@ import pytest
 import seen_without_spark
 import tiny_vision
 import transformers
+from architectures import first_of
 from PIL import Image
 from seen_without_spark import batched, rows
 
@@ -23,7 +24,7 @@ IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
 
 
-@pytest.fixture(scope="module", params=tiny_vision.DEPTHS)
+@pytest.fixture(scope="module", params=first_of(tiny_vision.DEPTHS))
 def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_vision.tiny_depth(tmp_path_factory.mktemp("depth"), request.param)
 

@@ -10,6 +10,7 @@ import pytest
 import seen_without_spark
 import tiny_vision
 import transformers
+from architectures import first_of
 from PIL import Image
 from seen_without_spark import batched, mask, rows
 
@@ -51,7 +52,7 @@ def same(records: Sequence[Record], native: Sequence[Any]) -> bool:
     return all(len(ours) == len(theirs) and all(map(alike, ours, theirs)) for ours, theirs in zip(segments, native, strict=True))
 
 
-@pytest.mark.parametrize("family", tiny_vision.SEGMENTERS)
+@pytest.mark.parametrize("family", first_of(tiny_vision.SEGMENTERS))
 def test_segments_equal_the_native_pipelines_for_every_batch_size_and_remainder(artifacts: dict[str, Path], family: str) -> None:
     native = natively(artifacts[family], IMAGES, **LOW)
     assert sum(map(len, native)) > len(IMAGES) // 2
@@ -64,7 +65,7 @@ def test_segments_equal_the_native_pipelines_for_every_batch_size_and_remainder(
 
 
 @pytest.mark.parametrize("subtask", ["panoptic", "instance", "semantic"])
-@pytest.mark.parametrize("family", [each for each in tiny_vision.SEGMENTERS if each not in OF_LABELS])
+@pytest.mark.parametrize("family", first_of(each for each in tiny_vision.SEGMENTERS if each not in OF_LABELS))
 def test_every_subtask_gives_what_the_native_pipeline_gives(artifacts: dict[str, Path], family: str, subtask: str) -> None:
     native = natively(artifacts[family], IMAGES[:4], subtask=subtask, **LOW)
     assert any(native)

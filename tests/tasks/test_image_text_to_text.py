@@ -9,6 +9,7 @@ import pytest
 import tiny_vision
 import torch
 import transformers
+from architectures import first_of
 from PIL import Image
 
 from sparkcoil import engines
@@ -28,7 +29,7 @@ NEW = {"max_new_tokens": 8}
 CHATTING = ("llava", "qwen2_vl", "idefics3")
 
 
-@pytest.fixture(scope="module", params=tiny_vision.WRITERS)
+@pytest.fixture(scope="module", params=first_of(tiny_vision.WRITERS))
 def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_vision.tiny_writer(tmp_path_factory.mktemp("writers") / request.param, request.param)
 

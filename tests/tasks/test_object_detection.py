@@ -12,6 +12,7 @@ import tiny_detection
 import tiny_vision
 import torch
 import transformers
+from architectures import first_of
 from PIL import Image
 from seen_without_spark import rows as rows_of
 
@@ -25,7 +26,7 @@ IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P"), IMAGES[3].convert("1")]
 
 
-@pytest.fixture(scope="module", params=tiny_detection.DETECTORS)
+@pytest.fixture(scope="module", params=first_of(tiny_detection.DETECTORS))
 def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_detection.tiny_detector(tmp_path_factory.mktemp("detector"), request.param)
 

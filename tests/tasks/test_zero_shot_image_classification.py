@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import tiny_vision
 import transformers
+from architectures import first_of
 from PIL import Image
 
 from sparkcoil import engines
@@ -25,7 +26,7 @@ IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
 ENDLESS = "a very long story of " * 30
 
 
-@pytest.fixture(scope="module", params=tiny_vision.LIKENERS)
+@pytest.fixture(scope="module", params=first_of(tiny_vision.LIKENERS))
 def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_vision.tiny_likener(tmp_path_factory.mktemp("likener"), request.param)
 

@@ -9,6 +9,7 @@ import tiny_detection
 import tiny_vision
 import torch
 import transformers
+from architectures import first_of
 from PIL import Image
 
 from sparkcoil import engines
@@ -24,7 +25,7 @@ IMAGES = [tiny_vision.drawn(*size, seed) for seed, size in enumerate(SIZES)]
 IMAGES += [IMAGES[1].convert("L"), IMAGES[2].convert("P")]
 
 
-@pytest.fixture(scope="module", params=tiny_detection.FINDERS)
+@pytest.fixture(scope="module", params=first_of(tiny_detection.FINDERS))
 def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_detection.tiny_finder(tmp_path_factory.mktemp("finder"), request.param)
 
