@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import stores  # noqa: E402
 import suite  # noqa: E402
-from suite import pytest_addoption, pytest_collection_modifyitems, pytest_fixture_setup  # noqa: E402, F401
+from suite import pytest_addoption, pytest_collection_modifyitems  # noqa: E402, F401
 
 FETCH_JARS = "from sparkcoil import start_session; start_session().stop()"
 # As few tasks as will do, and no Java compiled for whole stages: each costs more than the few rows that are in it. Jobs in processes of
@@ -36,6 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
     # A process of pytest-xdist has no main file, by which pyspark.sql.connect tells that doctests are running, and ends it.
     main = sys.modules["__main__"]
     main.__file__ = getattr(main, "__file__", pytest.__file__)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A temporary folder for the processes that a module starts: a killed one leaves its files, and MLflow an archive of each model."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TMPDIR", str(tmp_path_factory.mktemp("scratch")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ import psutil
 ROOT = Path(__file__).parents[1]
 # The variable by which a process, whoever its parent is by now, is known as one that the suite has started.
 MARK = "SPARKCOIL_SUITE"
-# pytest keeps the folders of the last tests, and MLflow the lock with which a store in a file is set up.
-KEPT = ("pytest-of-", "db_init_lock-")
+# pytest keeps the folders of the last tests, MLflow the lock with which a store in a file is set up, and torch what it has compiled.
+KEPT = ("pytest-of-", "db_init_lock-", "torchinductor_")
 # A JVM ends a moment after the Python process that it served.
 PATIENCE_SECONDS = 20.0
 

@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "promise(what): the one real test of a promise of README's, short or not, so that it is never left out"
     )
+    config.pluginmanager.register(SetUps(), "set-ups")
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Durations(config), "durations")
 
@@ -79,16 +80,19 @@ def recorded() -> dict[str, Any]:
     return json.loads(families.RECORD.read_text()) if families.RECORD.exists() else {"files": {}, "long": {}, "passed": {}}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: Any, request: Any) -> Iterator[None]:
-    """Note how long the set-up of a session or a module takes, with the test that asks for it first."""
-    start = time.perf_counter()
-    try:
-        return (yield)
-    finally:
-        seconds = time.perf_counter() - start
-        if fixturedef.scope != "function" and seconds >= LEAST_SECONDS:
-            request._pyfuncitem.user_properties.append((f"set-up {fixturedef.scope} {fixturedef.argname}", round(seconds, 2)))
+class SetUps:
+    """Notes what set-ups take; a plugin, since a conftest.py is not asked of what a session sets up."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[None]:
+        """Note how long the set-up of a session or a module takes, with the test that asks for it first."""
+        start = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            seconds = time.perf_counter() - start
+            if fixturedef.scope != "function" and seconds >= LEAST_SECONDS:
+                request._pyfuncitem.user_properties.append((f"set-up {fixturedef.scope} {fixturedef.argname}", round(seconds, 2)))
 
 
 class Durations:
@@ -136,7 +140,8 @@ class Durations:
         now = families.tracked_files()
         kept = recorded()
         kept["files"] = {**kept["files"], **by_seconds(files)}
-        kept["long"] = {nodeid: seconds for nodeid, seconds in by_seconds(self.tests).items() if seconds > LONG_SECONDS}
+        others = {nodeid: seconds for nodeid, seconds in kept["long"].items() if nodeid not in self.tests}
+        kept["long"] = by_seconds({**others, **{nodeid: each for nodeid, each in self.tests.items() if each > LONG_SECONDS}})
         kept["passed"] |= {family: [families.stamp(family, now)] for family in passed}
         families.RECORD.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -14,6 +14,8 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 # Slow enough that each kill comes while there is something to disturb.
 ROWS, ROW_SECONDS = 1_000, 0.03
+
+pytestmark = pytest.mark.usefixtures("scratch")
 SCHEMA = pa.schema({"id": pa.int64(), "prediction": pa.struct({"echo": pa.string()}), "status": pa.string()})
 
 
@@ -28,9 +30,8 @@ def chaos() -> Iterator[ModuleType]:
 
 
 @pytest.fixture
-def asked(chaos: ModuleType, jars: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def asked(chaos: ModuleType, jars: None, tmp_path: Path) -> Any:
     """A small table under one kill, in local mode."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # what is killed removes none of its temporary files
     return chaos.Asked(tmp_path / "scene", chaos.LOCAL, ROWS, 1, ROW_SECONDS, random.Random(7))
 
 

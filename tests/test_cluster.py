@@ -21,6 +21,8 @@ CRASH_ROWS = 500
 CRASHING, HANGING = (7, 123, 340), (60, 250, 451)
 MARKERS = {**dict.fromkeys(CRASHING, " <crash>"), **dict.fromkeys(HANGING, " <hang>")}
 
+pytestmark = pytest.mark.usefixtures("scratch")
+
 
 @pytest.fixture(scope="module")
 def tables(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

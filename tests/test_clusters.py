@@ -27,6 +27,8 @@ PREFIXES = ("spark.kubernetes.driverEnv.", "spark.kubernetes.driver.secretKeyRef
 RESOURCE = re.compile(r"spark\.(?:driver|executor|task|worker)\.resource\.gpu\.(?:amount|discoveryScript|vendor)")
 PUT_TOGETHER = {"spark.kubernetes.authenticate.driver.serviceAccountName": ("spark.kubernetes.authenticate.driver", ".serviceAccountName")}
 
+pytestmark = pytest.mark.usefixtures("scratch")
+
 
 def submits() -> list[str]:
     """Return the page's spark-submit commands, each as one line."""

@@ -11,7 +11,7 @@ import pytest
 from sparkcoil import testing
 
 # A server and a client of Spark Connect; what is refused there is refused in test_session.py for any session of that kind.
-pytestmark = pytest.mark.long("clusters")
+pytestmark = [pytest.mark.long("clusters"), pytest.mark.usefixtures("scratch")]
 
 DOORS = ("start_session", "run", "run_stream", "plan", "preview", "score", "scoring_udf", "register")
 

@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructField, StructType
 from runs import history, make_table, text_run
 
-from sparkcoil import chunks, drift, run
+from sparkcoil import chunks, drift, ledger, run, tasks, testing
 from sparkcoil.errors import SourceError, TargetError
 
 DRIFTS = {
@@ -137,6 +137,48 @@ def test_kept_columns_are_added_and_lost_rows_marked_where_the_run_file_says_so(
     assert (report.rows["due"], report.rows["copied"], report.rows["removed"]) == (1, 1, 0)
     assert [row["id"] for row in spark.sql(marked).collect()] == [2]
     assert run(spark, marking).status == "nothing_due"
+
+
+# The type of the key in the source and in the target, and whether a run takes it.
+KEY_TYPES = (
+    ("STRING", "STRING", True),
+    ("STRING", "VARCHAR(8)", True),
+    ("STRING", "CHAR(8)", False),
+    ("VARCHAR(8)", "CHAR(8)", False),
+    ("CHAR(4)", "CHAR(8)", False),
+    ("CHAR(8)", "CHAR(8)", True),
+    ("CHAR(8)", "STRING", True),
+    ("INT", "BIGINT", False),
+    ("DATE", "STRING", False),
+    ("DECIMAL(9, 2)", "DECIMAL(12, 2)", False),
+    ("TIMESTAMP", "TIMESTAMP_NTZ", False),
+)
+CELLS = {"INT": "1", "DATE": "DATE'2026-12-01'", "DECIMAL(9, 2)": "1.5", "TIMESTAMP": "TIMESTAMP'2026-12-01 10:00:00'"}
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of the model for tests."""
+    return testing.write_echo_model(tmp_path_factory.mktemp("echo") / "model")
+
+
+@pytest.mark.parametrize(("source", "target", "taken"), KEY_TYPES, ids=[f"{a} into {b}" for a, b, _ in KEY_TYPES])
+def test_a_key_is_found_again_under_its_type_in_the_target_or_the_run_is_refused(
+    spark: SparkSession, echo: str, source: str, target: str, taken: bool, request: pytest.FixtureRequest
+) -> None:
+    name = f"key_types_{request.node.callspec.indices['source']}"
+    spark.sql(f"CREATE TABLE {name} (k {source}, body STRING) USING delta")
+    spark.sql(f"INSERT INTO {name} VALUES ({CELLS.get(source, chr(39) + 'one' + chr(39))}, 'a text')")
+    spark.sql(f"CREATE TABLE {name}_scored (k {target}, {ledger.ddl(tasks.load('echo').prediction)}) USING delta")
+    config = text_run(echo, "-", f"{name}_scored", source={"table": name, "keys": ["k"], "columns": {"text": "body"}})
+    if taken:
+        assert run(spark, config).status == "done"
+        spark.sql(f"UPDATE {name}_scored SET run_id = 'another'")  # so that rows are looked at again
+        assert run(spark, config).status == "nothing_due"
+    else:
+        with pytest.raises(TargetError, match=r"column k: expected .*, found "):
+            run(spark, config)
+    assert spark.table(f"{name}_scored").count() == int(taken)
 
 
 def test_a_version_of_the_source_that_is_no_more_is_refused(spark: SparkSession, text_model: str, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_of_many_that_take_over_one_does(spark: SparkSession, place: str, tmp_pa
         try:
             with lease.held(spark, f"{place}/scored", name) as held:
                 holding.append(name)
-                over.wait(20)
+                over.wait(200)
                 held.check()
         except TargetBusy:
             refused.append(name)
@@ -102,7 +102,7 @@ def test_of_many_that_take_over_one_does(spark: SparkSession, place: str, tmp_pa
     threads = [threading.Thread(target=take, args=(str(i),)) for i in range(4)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 200
     while len(holding) + len(refused) < 4 and time.monotonic() < deadline:
         time.sleep(0.1)
     over.set()

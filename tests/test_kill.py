@@ -18,6 +18,8 @@ from sparkcoil import lease, testing
 
 ROWS = 300
 
+pytestmark = pytest.mark.usefixtures("scratch")
+
 
 class Story(NamedTuple):
     """The run that finished a killed one, and one with nothing due: how each ended, the workers it started, the target's commits."""
@@ -72,9 +74,8 @@ def started(folder: Path) -> str:
 
 def kill_in_mid_run(conf: Path, python: Path) -> None:
     """Start the job, and kill its driver once some chunks are there."""
-    (conf.parent / "tmp").mkdir()  # what is killed removes none of its temporary files
     with (conf.parent / "log").open("w") as log:
-        environment = {**os.environ, "TMPDIR": str(conf.parent / "tmp"), "PYSPARK_PYTHON": str(python)}
+        environment = {**os.environ, "PYSPARK_PYTHON": str(python)}
         victim = subprocess.Popen(jobs.command(conf), cwd=conf.parent, stdout=log, stderr=log, env=environment)
     deadline = time.monotonic() + 120
     while len(commits(conf.parent)) < 3:

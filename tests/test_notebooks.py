@@ -14,6 +14,8 @@ from pyspark.sql import SparkSession
 ROOT = Path(__file__).parents[1]
 NAMES = ("audio", "text")
 
+pytestmark = pytest.mark.usefixtures("scratch")
+
 
 @pytest.fixture(scope="module")
 def scripts() -> tuple[ModuleType, ModuleType]:

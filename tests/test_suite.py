@@ -44,7 +44,8 @@ def pytest_of(folder: Path, *arguments: str, text: str = TESTS) -> subprocess.Co
     """Run a file of tests under the suite's rules."""
     (folder / "test_some.py").write_text(text)
     (folder / "conftest.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nfrom suite import *\nimport suite\nfrom pathlib import Path\n"
+        f"import sys\nsys.path.insert(0, {str(ROOT / 'tests')!r})\nimport suite\nfrom pathlib import Path\n"
+        "from suite import pytest_addoption, pytest_collection_modifyitems, pytest_configure\n"
         f"suite.RECENT = Path({str(folder / 'durations.json')!r})\nsuite.families.keep_passed = lambda names: None\n"
     )
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(folder), *arguments]

@@ -24,6 +24,8 @@ from sparkcoil.selection import select
 SCORED = [each for each in WAYS if each.refused is None]
 REFUSED = [each for each in WAYS if each.refused is not None]
 
+pytestmark = pytest.mark.usefixtures("scratch")
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -11,13 +11,11 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from sparkcoil.drift import EXPRESSION
+from sparkcoil.drift import EXPRESSION, LENGTH
 from sparkcoil.rows import quote
 from sparkcoil.tables import Detail
 
 CHECK = "delta.constraints."
-# Where Spark notes the length of a VARCHAR or CHAR, which to it is a STRING.
-LENGTH = "__CHAR_VARCHAR_TYPE_STRING"
 # Whether a row cannot even go in as a failed one.
 REFUSED = "__refused"
 

@@ -1,13 +1,15 @@
 """Whether a table that is there can take a run's predictions: the columns it has, held against those it should have."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from pyspark.sql.types import StructType
 
 from sparkcoil.errors import did_you_mean
 from sparkcoil.ledger import CHALLENGER
 
+# Where Spark notes the length of a VARCHAR or CHAR, which to it is a STRING.
+LENGTH = "__CHAR_VARCHAR_TYPE_STRING"
 # What Delta notes of a column that it fills by itself.
 EXPRESSION = "delta.generationExpression"
 GENERATED = (EXPRESSION, "delta.identity.start")
@@ -30,6 +32,27 @@ def key_problems(recorded: str | None, keys: Collection[str]) -> Iterator[str]:
     if recorded and set(json.loads(recorded)) != set(keys):
         asked, made = ", ".join(keys), ", ".join(json.loads(recorded))
         yield f"keys: expected {asked}, found {made}, by which its rows were scored; go back to those keys, or score into a new target"
+
+
+def padding_problems(found: StructType, padded: Mapping[str, str | None]) -> Iterator[str]:
+    """Yield a sentence for each key that a table pads with blanks to another length than its source does.
+
+    No such key ever equals the source's, so that every run would insert all rows once more. `padded` has the CHAR type of each key in the
+    source, None for a key of another type.
+    """
+    for name, declared in padded.items():
+        there = declared_char(found, name)
+        if there is not None and there != declared:
+            yield (
+                f"key column {name}: expected {declared or 'string'}, found {there}, which pads keys with blanks, so that none equals the "
+                f"source's; make it a STRING or VARCHAR column in a new table"
+            )
+
+
+def declared_char(schema: StructType, name: str) -> str | None:
+    """Return the CHAR type that a column was declared with, None for any other, a VARCHAR too: nothing is padded there."""
+    kind = next((str(field.metadata.get(LENGTH, "")) for field in schema if field.name == name), "").lower()
+    return kind if kind.startswith("char(") else None
 
 
 def lacks(found: StructType, wanted: StructType) -> bool:

@@ -34,7 +34,7 @@ MODEL_PROPERTY = "sparkcoil.model"
 class Target:
     """The prediction table by its name or path, with the columns that it has or will have; those that it `may_lack` are added.
 
-    With `marks` the last of them says when a row left the source.
+    With `marks` the last of them says when a row left the source. `padded` has the CHAR type of each key in the source, or None.
     """
 
     table: str | None
@@ -46,6 +46,7 @@ class Target:
     notes: Mapping[str, str] = field(default_factory=dict)
     may_lack: tuple[str, ...] = ()
     marks: bool = False
+    padded: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,7 +70,8 @@ def expected(
     beside = ddl_fields(ledger.challenger_ddl(task.prediction)) if challenged else []
     schema = StructType(columns + ddl_fields(ledger.ddl(task.prediction)) + beside + marked)
     may_lack = (*target.keep, ledger.CHALLENGER, ledger.DELETED_AT) if target.add_columns else ()
-    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {}, may_lack, marks)
+    padded = {name: drift.declared_char(frame.schema, name) for name in keys}
+    return Target(target.table, target.path, tuple(keys), tuple(target.keep), schema, task.name, notes or {}, may_lack, marks, padded)
 
 
 def ddl_fields(ddl: str) -> list[StructField]:
@@ -102,6 +104,7 @@ def check(spark: SparkSession, target: Target) -> Detail | None:
     detail = tables.detail(table)
     problems = [*drift.key_problems(detail.properties.get(KEYS_PROPERTY), target.keys)]
     problems += drift.problems(detail.schema, target.schema, may_lack=target.may_lack)
+    problems += drift.padding_problems(detail.schema, target.padded)
     if problems:
         raise TargetError("\n  - ".join([f"target: {target.name} is not this run's; score into a new one, or ALTER TABLE it", *problems]))
     return detail

@@ -6,9 +6,11 @@ not end is copied by the next one, in place of being scored again.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
@@ -60,22 +62,35 @@ def written(frame: DataFrame, path: str, schema: StructType) -> DataFrame:
 
 
 def measure(staged: DataFrame, keys: Sequence[str]) -> Measured:
-    """Return what a staged chunk came to; of each kind of failure with the smallest key it has."""
-    failed = staged.where("status = 'failed'").groupBy("error.stage", "error.code")
-    example = F.min(F.to_json(F.struct(*quoted(keys)))).alias("example")
-    failures = failed.agg(F.count("*").alias("rows"), example).withColumn("of", F.lit("failures"))
-    notes = staged.where(F.col(STATS).isNotNull()).select(F.col(STATS).alias("example"), F.lit("windows").alias("of"))
+    """Return what a staged chunk came to, by one look at it."""
     kind = F.when(F.col(REFUSED), "refused").when(F.col(COPIED), "copied").otherwise("scored")
-    counted = staged.groupBy(kind.alias("of")).agg(F.count("*").alias("rows"))
-    parts = failures.unionByName(notes, allowMissingColumns=True).unionByName(counted, allowMissingColumns=True)
-    found = [row.asDict() for row in parts.collect()]
+    is_failed = F.col("status") == "failed"
+    failure = F.when(is_failed, F.struct("error.stage", "error.code"))
+    example = F.min(F.when(is_failed, F.to_json(F.struct(*quoted(keys)))))
+    grouped = staged.groupBy(kind.alias("of"), failure.alias("failure"), F.col(STATS).alias("window"))
+    groups = grouped.agg(F.count("*").alias("rows"), example.alias("example")).collect()
+    counts = Counter[str]()
+    for group in groups:
+        counts[group["of"]] += group["rows"]
     return Measured(
-        failures=[{name: each[name] for name in ("stage", "code", "rows", "example")} for each in found if each["of"] == "failures"],
-        windows=[json.loads(each["example"]) for each in found if each["of"] == "windows"],
-        rows=sum(each["rows"] for each in found if each["of"] in ("scored", "copied")),
-        copied=sum(each["rows"] for each in found if each["of"] == "copied"),
-        refused=sum(each["rows"] for each in found if each["of"] == "refused"),
+        failures=failures_of(groups),
+        windows=[json.loads(group["window"]) for group in groups if group["window"] is not None for _ in range(group["rows"])],
+        rows=counts["scored"] + counts["copied"],
+        copied=counts["copied"],
+        refused=counts["refused"],
     )
+
+
+def failures_of(groups: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """Return the failed rows of counted groups by stage and code, each with the smallest key among them."""
+    by_code: dict[tuple[str, str], list[Row]] = {}
+    for group in groups:
+        if group["failure"] is not None:
+            by_code.setdefault((group["failure"]["stage"], group["failure"]["code"]), []).append(group)
+    return [
+        {"stage": stage, "code": code, "rows": sum(each["rows"] for each in of_code), "example": min(each["example"] for each in of_code)}
+        for (stage, code), of_code in by_code.items()
+    ]
 
 
 def clear(spark: SparkSession, location: str, *, but: str | None = None, run_id: str | None = None) -> None:
