@@ -50,12 +50,12 @@ COVERED_BY = {
     "lib/sparkcoil/scoring.py": ("architectures",),
     "scripts/chaos*": ("chaos",),
     "scripts/havoc/*": ("chaos",),
-    "lib/sparkcoil/chunks.py": ("chaos",),
+    "lib/sparkcoil/chunks.py": ("chaos", "runs"),
     "lib/sparkcoil/lease.py": ("chaos",),
     "lib/sparkcoil/heartbeat.py": ("chaos",),
     "lib/sparkcoil/pipeline.py": ("chaos",),
-    "lib/sparkcoil/sink.py": ("chaos",),
-    "lib/sparkcoil/staging.py": ("chaos",),
+    "lib/sparkcoil/sink.py": ("chaos", "runs"),
+    "lib/sparkcoil/staging.py": ("chaos", "runs"),
     "lib/sparkcoil/stream.py": ("chaos",),
 }
 TESTS = {
@@ -75,6 +75,7 @@ TESTS = {
         "tests/tasks/*.py",
     ),
     "scripts": tuple(f"tests/test_{name}.py" for name in ("docstrings", "keypad", "calls", "sentences", "benchmark")),
+    "runs": ("tests/test_quality.py",),
     "outside": ("tests/test_models.py", "tests/test_files.py", "tests/test_plain.py", "tests/plain_user.py"),
 }
 

@@ -117,6 +117,7 @@ def test_what_is_in_no_ones_way_is_taken_as_it_is(spark: SparkSession, text_mode
     assert run(spark, text_run(text_model, drifting, "-", target=removing)).status == "nothing_due"
 
 
+@pytest.mark.promise("kept columns are added, and rows that left are marked, where the run file says so")
 def test_kept_columns_are_added_and_lost_rows_marked_where_the_run_file_says_so(
     spark: SparkSession, text_model: str, drifting: str
 ) -> None:

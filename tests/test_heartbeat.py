@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 from runs import make_table, text_run
 
@@ -132,3 +133,34 @@ def test_a_run_that_has_lost_its_target_publishes_nothing(
         run(spark, text_run(text_model, "robbed", "-", target={"path": f"{place}/scored"}))
     assert spark.read.format("delta").load(f"{place}/scored").count() == 0
     assert json.loads((tmp_path / ".scored.sparkcoil-lease").read_text())["run_id"] == "other"
+
+
+class Quicker:
+    """A file system on which another run has taken the lease over, and written its own, just before it is asked to rename the old one."""
+
+    def exists(self, place: str) -> bool:
+        return True
+
+    def rename(self, place: str, aside: str) -> bool:
+        raise Py4JError("java.io.FileNotFoundException")
+
+    def open(self, place: str) -> "Quicker":
+        return self
+
+    def readAllBytes(self) -> bytes:
+        return b'{"run_id": "the quicker one"}'
+
+    def close(self) -> None:
+        pass
+
+
+class Place(str):
+    """A path as Hadoop has it."""
+
+    def suffix(self, ending: str) -> "Place":
+        return Place(self + ending)
+
+
+def test_where_another_was_quicker_and_has_written_its_own_nothing_is_removed_and_nothing_raised() -> None:
+    beat = heartbeat.Heartbeat(Quicker(), Place("lease"), {"run_id": "the slower one"})
+    assert beat.removed({"run_id": "the dead one"}) is False

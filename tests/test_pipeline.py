@@ -21,6 +21,7 @@ def scored(spark: SparkSession, text_model: str) -> str:
     return "read_only_scored"
 
 
+@pytest.mark.promise("one row out for each row in")
 def test_every_row_has_a_prediction_or_an_error(spark: SparkSession, scored: str) -> None:
     table = spark.table(scored)
     assert table.count() == table.select("id").distinct().count() == 44
@@ -61,6 +62,7 @@ def test_nothing_due_commits_nothing(spark: SparkSession, text_model: str, score
     assert history(spark, scored) == before
 
 
+@pytest.mark.promise("a rerun scores only what is new or changed")
 def test_only_new_and_changed_rows_are_scored_again(spark: SparkSession, text_model: str) -> None:
     make_table(spark, "growing", TEXTS)
     config = text_run(text_model, "growing", "growing_scored")

@@ -34,6 +34,7 @@ def failing_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> Iterator[None
             yield
 
 
+@pytest.mark.promise("all at once, by one commit")
 def test_what_is_published_at_the_end_comes_by_one_commit_that_adds_and_replaces(spark: SparkSession, text_model: str) -> None:
     make_table(spark, "ended", TEXTS)
     config = text_run(text_model, "ended", "-", target={"table": "ended_scored", "publish": "end"}, **IN_CHUNKS)
@@ -48,6 +49,7 @@ def test_what_is_published_at_the_end_comes_by_one_commit_that_adds_and_replaces
     assert run(spark, text_run(text_model, "ended", "ended_scored")).status == "nothing_due"
 
 
+@pytest.mark.long("runs")
 @pytest.mark.parametrize("publish", ["chunk", "end"])
 def test_what_a_run_has_staged_that_did_not_end_is_not_scored_again(
     spark: SparkSession, text_model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, publish: str

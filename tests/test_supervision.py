@@ -78,6 +78,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     return Scored(records, note, testing.times_computed(folder / "log"), (folder / "stderr").read_text())
 
 
+@pytest.mark.promise("a row that takes its process with it fails alone")
 def test_each_row_that_ends_its_process_is_failed_with_a_code_for_how(scored: Scored) -> None:
     failed = {i: each.error for i, each in enumerate(scored.records) if each.error}
     assert {i: (e.stage, e.code, e.retryable) for i, e in failed.items()} == {i: expected for i, (_, expected) in BAD.items()}

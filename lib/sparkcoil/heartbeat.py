@@ -123,8 +123,8 @@ class Heartbeat:
         aside = self.place.suffix(f".{self.owner['run_id']}")
         try:
             renamed: bool = self.system.rename(self.place, aside)
-        except Py4JError:  # some file systems raise where another was quicker, and others answer with false
-            if self.system.exists(self.place):
+        except Py4JError:  # some file systems raise where another was quicker, and may have written its own by now; others give false
+            if self.system.exists(self.place) and self.read() == found:
                 raise
             renamed = False
         if not renamed:
