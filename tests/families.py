@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
+from sparkcoil import cache
+
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "tests" / "record.json"
 
@@ -100,7 +102,7 @@ def tracked_files() -> dict[str, str]:
 
 def passed_file() -> Path:
     """Return the file in which this machine keeps what has passed, for every checkout alike."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sparkcoil" / "tests" / "passed.json"
+    return cache.folder("tests") / "passed.json"
 
 
 def read_passed() -> dict[str, list[str]]:
@@ -122,7 +124,6 @@ def keep_passed(families: Iterable[str]) -> None:
     passed = _read(file)
     for family in families:
         passed[family] = [*dict.fromkeys([*passed.get(family, []), stamp(family, files)])][-20:]
-    file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(f".{os.getpid()}")
     unfinished.write_text(json.dumps(passed, indent=1))
     unfinished.rename(file)
