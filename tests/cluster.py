@@ -36,7 +36,7 @@ def standalone(
     port, web = free_port(), free_port()
     master = f"spark://{HOST}:{port}"
     # Executors know nothing of a tracking server, a hub, a proxy or a user's home.
-    kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "LANG", "TMPDIR") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "JAVA_HOME", "JAVA_TOOL_OPTIONS", "LANG", "TMPDIR") if name in os.environ}
     environment = {**kept, "HOME": str(folder), "SPARK_LOCAL_IP": HOST, "SPARK_NO_DAEMONIZE": "1", "SPARK_LOG_DIR": str(folder)}
     for variable, settings in {"SPARK_MASTER_OPTS": master_settings, "SPARK_WORKER_OPTS": worker_settings}.items():
         environment[variable] = " ".join(f"-D{name}={value}" for name, value in settings.items())

@@ -1,5 +1,6 @@
 """A target that has drifted from what a run writes: found before the model is asked, or taken as it is where nothing is in the way."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructField, StructType
 from runs import history, make_table, text_run
 
-from sparkcoil import chunks, drift, ledger, run, tasks, testing
+from sparkcoil import RunConfig, chunks, drift, ledger, run, tasks, testing
 from sparkcoil.errors import SourceError, TargetError
 
 DRIFTS = {
@@ -140,46 +141,45 @@ def test_kept_columns_are_added_and_lost_rows_marked_where_the_run_file_says_so(
     assert run(spark, marking).status == "nothing_due"
 
 
-# The type of the key in the source and in the target, and whether a run takes it.
-KEY_TYPES = (
-    ("STRING", "STRING", True),
-    ("STRING", "VARCHAR(8)", True),
-    ("STRING", "CHAR(8)", False),
-    ("VARCHAR(8)", "CHAR(8)", False),
-    ("CHAR(4)", "CHAR(8)", False),
-    ("CHAR(8)", "CHAR(8)", True),
-    ("CHAR(8)", "STRING", True),
-    ("INT", "BIGINT", False),
-    ("DATE", "STRING", False),
-    ("DECIMAL(9, 2)", "DECIMAL(12, 2)", False),
-    ("TIMESTAMP", "TIMESTAMP_NTZ", False),
+# The type of a key in the source and in the target.
+TAKEN = (("STRING", "STRING"), ("STRING", "VARCHAR(8)"), ("CHAR(8)", "CHAR(8)"), ("CHAR(8)", "STRING"))
+REFUSED = (
+    ("STRING", "CHAR(8)"),
+    ("VARCHAR(8)", "CHAR(8)"),
+    ("CHAR(4)", "CHAR(8)"),
+    ("INT", "BIGINT"),
+    ("DATE", "STRING"),
+    ("DECIMAL(9, 2)", "DECIMAL(12, 2)"),
+    ("TIMESTAMP", "TIMESTAMP_NTZ"),
 )
 CELLS = {"INT": "1", "DATE": "DATE'2026-12-01'", "DECIMAL(9, 2)": "1.5", "TIMESTAMP": "TIMESTAMP'2026-12-01 10:00:00'"}
 
 
-@pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URI of the model for tests."""
-    return testing.write_echo_model(tmp_path_factory.mktemp("echo") / "model")
+def keyed_run(spark: SparkSession, folder: Path, name: str, types: Sequence[tuple[str, str]]) -> RunConfig:
+    """Return a run over a table of one row with a key of each type, into a table that is there, with its types for them."""
+    keys = [f"k{number}" for number in range(len(types))]
+    source, target = (", ".join(f"{key} {pair[side]}" for key, pair in zip(keys, types, strict=True)) for side in (0, 1))
+    spark.sql(f"CREATE TABLE {name} ({source}, body STRING) USING delta")
+    spark.sql(f"INSERT INTO {name} VALUES ({', '.join(CELLS.get(kind, repr('one')) for kind, _ in types)}, 'a text')")
+    spark.sql(f"CREATE TABLE {name}_scored ({target}, {ledger.ddl(tasks.load('echo').prediction)}) USING delta")
+    columns = {"table": name, "keys": keys, "columns": {"text": "body"}}
+    return text_run(testing.write_echo_model(folder / "model"), "-", f"{name}_scored", source=columns)
 
 
-@pytest.mark.parametrize(("source", "target", "taken"), KEY_TYPES, ids=[f"{a} into {b}" for a, b, _ in KEY_TYPES])
-def test_a_key_is_found_again_under_its_type_in_the_target_or_the_run_is_refused(
-    spark: SparkSession, echo: str, source: str, target: str, taken: bool, request: pytest.FixtureRequest
-) -> None:
-    name = f"key_types_{request.node.callspec.indices['source']}"
-    spark.sql(f"CREATE TABLE {name} (k {source}, body STRING) USING delta")
-    spark.sql(f"INSERT INTO {name} VALUES ({CELLS.get(source, chr(39) + 'one' + chr(39))}, 'a text')")
-    spark.sql(f"CREATE TABLE {name}_scored (k {target}, {ledger.ddl(tasks.load('echo').prediction)}) USING delta")
-    config = text_run(echo, "-", f"{name}_scored", source={"table": name, "keys": ["k"], "columns": {"text": "body"}})
-    if taken:
-        assert run(spark, config).status == "done"
-        spark.sql(f"UPDATE {name}_scored SET run_id = 'another'")  # so that rows are looked at again
-        assert run(spark, config).status == "nothing_due"
-    else:
-        with pytest.raises(TargetError, match=r"column k: expected .*, found "):
-            run(spark, config)
-    assert spark.table(f"{name}_scored").count() == int(taken)
+def test_keys_are_found_again_under_their_types_in_the_target(spark: SparkSession, tmp_path: Path) -> None:
+    config = keyed_run(spark, tmp_path, "keys_taken", TAKEN)
+    assert run(spark, config).status == "done"
+    spark.sql("UPDATE keys_taken_scored SET run_id = 'another'")  # so that rows are looked at again
+    assert run(spark, config).status == "nothing_due"
+    assert spark.table("keys_taken_scored").count() == 1
+
+
+def test_each_key_that_could_not_be_found_again_is_refused(spark: SparkSession, tmp_path: Path) -> None:
+    config = keyed_run(spark, tmp_path, "keys_refused", REFUSED)
+    with pytest.raises(TargetError) as caught:
+        run(spark, config)
+    assert [number for number in range(len(REFUSED)) if f"column k{number}: expected " not in str(caught.value)] == []
+    assert spark.table("keys_refused_scored").count() == 0
 
 
 def test_a_version_of_the_source_that_is_no_more_is_refused(spark: SparkSession, text_model: str, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def failing_after(monkeypatch: pytest.MonkeyPatch, chunks: int) -> Iterator[None
 @pytest.mark.promise("all at once, by one commit")
 def test_what_is_published_at_the_end_comes_by_one_commit_that_adds_and_replaces(spark: SparkSession, text_model: str) -> None:
     make_table(spark, "ended", TEXTS)
-    config = text_run(text_model, "ended", "-", target={"table": "ended_scored", "publish": "end"}, **IN_CHUNKS)
+    config = text_run(text_model, "ended", "-", target={"table": "ended_scored", "publish": "end"}, batching={"chunk_rows": 20})
     report = run(spark, config)
     assert (report.rows["ok"], report.rows["unpublished"], spark.table("ended_scored").count()) == (40, 0, 40)
     assert history(spark, "ended_scored") == 2
@@ -75,10 +75,10 @@ def test_what_was_staged_by_other_options_is_removed(
 ) -> None:
     make_table(spark, "halted_otherwise", TEXTS)
     target = {"path": str(tmp_path / "scored"), "publish": "end"}
-    with failing_after(monkeypatch, 3):
-        run(spark, text_run(text_model, "halted_otherwise", "-", target=target, **IN_CHUNKS))
+    with failing_after(monkeypatch, 1):
+        run(spark, text_run(text_model, "halted_otherwise", "-", target=target, batching={"chunk_rows": 20}))
     other = {"uri": text_model, "options": {"top_k": 1}}
-    report = run(spark, text_run("-", "halted_otherwise", "-", model=other, target=target, **IN_CHUNKS))
+    report = run(spark, text_run("-", "halted_otherwise", "-", model=other, target=target, batching={"chunk_rows": 20}))
     assert (report.rows["copied"], report.throughput["computed_rows"]) == (0, 40)
 
 
@@ -86,11 +86,11 @@ def test_a_gate_that_does_not_hold_publishes_nothing_and_costs_nothing_again(spa
     make_table(spark, "gated", TEXTS)
     target = {"table": "gated_scored", "publish": "end", "gates": ["count(*) > 1", "avg(prediction.score) > 1.0"]}
     with pytest.raises(BudgetExceeded, match=r"target\.gates\.1: avg\(prediction\.score\) > 1\.0 does not hold") as caught:
-        run(spark, text_run(text_model, "gated", "-", target=target, **IN_CHUNKS))
+        run(spark, text_run(text_model, "gated", "-", target=target, batching={"chunk_rows": 20}))
     assert (caught.value.report.rows["unpublished"], caught.value.report.exit_code) == (40, 4)
     assert spark.table("gated_scored").count() == 0
     opened = {**target, "gates": ["avg(prediction.score) <= 1.0", "count_if(status = 'failed') = 0"]}
-    report = run(spark, text_run(text_model, "gated", "-", target=opened, **IN_CHUNKS))
+    report = run(spark, text_run(text_model, "gated", "-", target=opened, batching={"chunk_rows": 20}))
     assert (report.rows["ok"], report.rows["copied"], report.throughput) == (40, 40, {})
 
 

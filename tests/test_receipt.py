@@ -1,11 +1,12 @@
 """What a run notes in its commits: a rerun with nothing due looks at no row, and looks again wherever the note does not hold."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from pyspark.sql import SparkSession
-from runs import history, make_table, text_run
+from runs import copy_table, history, make_table, text_run
 
 from sparkcoil import due, pipeline, receipt, run
 from sparkcoil.tables import Commit
@@ -25,30 +26,38 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def scored(spark: SparkSession, model: str, name: str) -> Callable[..., str]:
-    """Make a table and score it; gives a function that scores it again and tells the status."""
-    spark.sql(f"DROP TABLE IF EXISTS {name}_scored")
-    make_table(spark, name, [(i, f"text number {i % 7}") for i in range(20)])
-
-    def again(**sections: object) -> str:
-        return run(spark, text_run(model, name, f"{name}_scored", **sections)).status
-
-    assert again() == "done"
-    return again
+@pytest.fixture(scope="module")
+def first(spark: SparkSession, text_model: str) -> str:
+    """A table that a run has scored; gives its name, by which the target is named too."""
+    make_table(spark, "receipt", [(i, f"text number {i % 7}") for i in range(20)])
+    run(spark, text_run(text_model, "receipt", "receipt_scored"))
+    return "receipt"
 
 
-def test_a_rerun_over_the_same_version_looks_at_no_row(spark: SparkSession, text_model: str, looks: list[str]) -> None:
-    again = scored(spark, text_model, "receipt_same")
-    looks.clear()
-    report = run(spark, text_run(text_model, "receipt_same", "receipt_same_scored"))
-    assert (report.status, report.rows["source"], report.rows["due"], looks) == ("nothing_due", 20, 0, [])
-    assert history(spark, "receipt_same_scored") == 2
-    assert again() == "nothing_due"
+@pytest.fixture
+def source(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
+    """The test's own copy of that table and its target; gives its name."""
+    name = re.sub(r"\W+", "_", request.node.name.lower())[:60]
+    copy_table(spark, first, name)
+    copy_table(spark, f"{first}_scored", f"{name}_scored")
+    return name
 
 
-def test_a_run_of_several_chunks_has_a_receipt_too(spark: SparkSession, text_model: str, looks: list[str]) -> None:
-    again = scored(spark, text_model, "receipt_chunks")
-    spark.sql("INSERT INTO receipt_chunks VALUES (100, 'a new text'), (101, 'another new text'), (102, 'a third')")
+@pytest.fixture
+def again(spark: SparkSession, text_model: str, source: str) -> Callable[..., str]:
+    """Score the table again, and tell the status."""
+    return lambda **sections: run(spark, text_run(text_model, source, f"{source}_scored", **sections)).status
+
+
+def test_a_rerun_over_the_same_version_looks_at_no_row(spark: SparkSession, text_model: str, looks: list[str], source: str) -> None:
+    for _ in range(2):
+        report = run(spark, text_run(text_model, source, f"{source}_scored"))
+        assert (report.status, report.rows["source"], report.rows["due"], looks) == ("nothing_due", 20, 0, [])
+        assert history(spark, f"{source}_scored") == 2
+
+
+def test_a_run_of_several_chunks_has_a_receipt_too(spark: SparkSession, looks: list[str], source: str, again: Callable[..., str]) -> None:
+    spark.sql(f"INSERT INTO {source} VALUES (100, 'a new text'), (101, 'another new text')")
     assert again(batching={"chunk_rows": 1}) == "done"
     looks.clear()
     assert (again(), looks) == ("nothing_due", [])
@@ -62,34 +71,29 @@ def test_a_run_of_several_chunks_has_a_receipt_too(spark: SparkSession, text_mod
         "UPDATE {target} SET status = 'failed' WHERE id = 3",
     ],
 )
-def test_after_a_change_of_either_table_rows_are_looked_at(spark: SparkSession, text_model: str, looks: list[str], change: str) -> None:
-    again = scored(spark, text_model, "receipt_changed")
-    spark.sql(change.format(source="receipt_changed", target="receipt_changed_scored"))
-    looks.clear()
+def test_after_a_change_of_either_table_rows_are_looked_at(
+    spark: SparkSession, looks: list[str], source: str, again: Callable[..., str], change: str
+) -> None:
+    spark.sql(change.format(source=source, target=f"{source}_scored"))
     again()
     assert looks == ["looked"]
-    assert spark.table("receipt_changed_scored").count() == spark.table("receipt_changed").count()
+    assert spark.table(f"{source}_scored").count() == spark.table(source).count()
 
 
-def test_upkeep_of_the_target_leaves_the_receipt(spark: SparkSession, text_model: str, looks: list[str]) -> None:
-    again = scored(spark, text_model, "receipt_upkeep")
-    spark.sql("OPTIMIZE receipt_upkeep_scored ZORDER BY (id)")
-    looks.clear()
+def test_upkeep_of_the_target_leaves_the_receipt(spark: SparkSession, looks: list[str], source: str, again: Callable[..., str]) -> None:
+    spark.sql(f"OPTIMIZE {source}_scored ZORDER BY (id)")
     assert (again(), looks) == ("nothing_due", [])
 
 
-def test_other_columns_or_options_are_no_rerun(spark: SparkSession, text_model: str, looks: list[str]) -> None:
-    again = scored(spark, text_model, "receipt_other")
-    looks.clear()
-    source = {"table": "receipt_other", "keys": ["id"], "columns": {"text": "upper(body)"}}
-    assert (again(source=source), looks) == ("done", ["looked"])
-    assert (again(source={**source, "where": "id < 5"}), len(looks)) == ("nothing_due", 2)
+def test_other_columns_or_options_are_no_rerun(looks: list[str], source: str, again: Callable[..., str]) -> None:
+    upper = {"table": source, "keys": ["id"], "columns": {"text": "upper(body)"}}
+    assert (again(source=upper), looks) == ("done", ["looked"])
+    assert (again(source={**upper, "where": "id < 5"}), len(looks)) == ("nothing_due", 2)
 
 
-def test_a_source_made_anew_at_the_same_version_is_another(spark: SparkSession, text_model: str) -> None:
-    again = scored(spark, text_model, "receipt_anew")
-    spark.sql("DROP TABLE receipt_anew")
-    make_table(spark, "receipt_anew", [(i, f"another text {i}") for i in range(20)])
+def test_a_source_made_anew_at_the_same_version_is_another(spark: SparkSession, source: str, again: Callable[..., str]) -> None:
+    spark.sql(f"DROP TABLE {source}")
+    make_table(spark, source, [(i, f"another text {i}") for i in range(20)])
     assert again() == "done"
 
 

@@ -70,8 +70,10 @@ def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
 def delta_table(spark: SparkSession, source: SourceConfig) -> DeltaTable | None:
     """Return the Delta table that a source is, None for one that is something else."""
     if source.table and spark.catalog.tableExists(source.table):
-        detail = spark.sql(f"DESCRIBE TABLE EXTENDED {source.table}").where("col_name = 'Provider'").head()
-        return DeltaTable.forName(spark, source.table) if detail is not None and detail["data_type"] == "delta" else None
+        try:
+            return DeltaTable.forName(spark, source.table)
+        except AnalysisException:  # a view, or of another format
+            return None
     if source.path and source.format == "delta" and DeltaTable.isDeltaTable(spark, source.path):
         return DeltaTable.forPath(spark, source.path)
     return None

@@ -49,12 +49,14 @@ class Written:
 
 
 def detail(table: DeltaTable) -> Detail:
-    """Return what a table is; its schema has all that Delta notes of a column, which a DataFrame's has not."""
-    found = table.detail().select("id", "location", "properties").head()
-    assert found is not None
-    snapshot: Any = table._jdt.deltaLog().unsafeVolatileSnapshot()
-    schema = StructType.fromJson(json.loads(snapshot.schema().json()))
-    return Detail(str(found["id"]), str(found["location"]), dict(found["properties"]), schema)
+    """Return what a table is; its schema has all that Delta notes of a column, which a DataFrame's has not.
+
+    Read from the log's snapshot: DESCRIBE DETAIL counts the table's files too, for which Spark reads all of the log.
+    """
+    log: Any = table._jdt.deltaLog()
+    metadata = json.loads(log.unsafeVolatileSnapshot().metadata().json())["metaData"]
+    schema = StructType.fromJson(json.loads(metadata["schemaString"]))
+    return Detail(metadata["id"], log.dataPath().toString(), metadata["configuration"], schema)
 
 
 def newest(table: DeltaTable) -> Commit:
