@@ -53,6 +53,7 @@ COVERED_BY = {
     "scripts/chaos*": ("chaos",),
     "scripts/havoc/*": ("chaos",),
     "lib/sparkcoil/chunks.py": ("chaos", "runs"),
+    "lib/sparkcoil/drift.py": ("runs",),
     "lib/sparkcoil/lease.py": ("chaos",),
     "lib/sparkcoil/heartbeat.py": ("chaos",),
     "lib/sparkcoil/pipeline.py": ("chaos",),
@@ -77,7 +78,7 @@ TESTS = {
         "tests/tasks/*.py",
     ),
     "scripts": tuple(f"tests/test_{name}.py" for name in ("docstrings", "keypad", "calls", "sentences", "benchmark")),
-    "runs": ("tests/test_quality.py",),
+    "runs": ("tests/test_quality.py", "tests/test_drift.py"),
     "outside": ("tests/test_models.py", "tests/test_files.py", "tests/test_plain.py", "tests/plain_user.py"),
 }
 

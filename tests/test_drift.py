@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructField, StructType
 from runs import history, make_table, text_run
 
-from sparkcoil import RunConfig, chunks, drift, ledger, run, tasks, testing
+from sparkcoil import RunConfig, chunks, drift, ledger, pinned, run, tasks, testing
 from sparkcoil.errors import SourceError, TargetError
 
 DRIFTS = {
@@ -98,46 +98,74 @@ def test_drift_of_either_table_is_refused_before_the_model_is_asked(
         spark.sql(f"ALTER TABLE {table} RENAME COLUMN {new} TO {old}")
 
 
-def test_what_is_in_no_ones_way_is_taken_as_it_is(spark: SparkSession, text_model: str, drifting: str) -> None:
-    for statement in (
-        "ALTER TABLE drifting_scored ALTER COLUMN lang FIRST",
-        "ALTER TABLE drifting_scored ALTER COLUMN scored_at COMMENT 'when'",
-        "ALTER TABLE drifting_scored CLUSTER BY (id)",
-        "ALTER TABLE drifting_scored SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')",
-        "ALTER TABLE drifting ADD COLUMNS (size INT)",
-        "ALTER TABLE drifting ALTER COLUMN body FIRST",
-        "UPDATE drifting SET body = 'another text', size = 7 WHERE id = 3",
-        "DELETE FROM drifting WHERE id = 4",
-    ):
+HARMLESS = (
+    "ALTER TABLE drifting_scored ALTER COLUMN lang FIRST",
+    "ALTER TABLE drifting_scored ALTER COLUMN scored_at COMMENT 'when'",
+    "ALTER TABLE drifting_scored CLUSTER BY (id)",
+    "ALTER TABLE drifting_scored SET TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')",
+    "ALTER TABLE drifting ADD COLUMNS (size INT)",
+    "ALTER TABLE drifting ALTER COLUMN body FIRST",
+)
+
+
+@pytest.fixture(scope="module")
+def altered(spark: SparkSession, text_model: str, drifting: str) -> RunConfig:
+    """A run over that table, whose target is changed in ways that are in no one's way."""
+    for statement in HARMLESS:
         spark.sql(statement)
-    removing = {"table": "drifting_scored", "keep": ["lang"], "deletes": "remove"}
-    report = run(spark, text_run(text_model, drifting, "-", target=removing))
+    return text_run(text_model, drifting, "-", target={"table": "drifting_scored", "keep": ["lang"], "deletes": "remove"})
+
+
+def test_what_is_in_no_ones_way_is_not_refused(spark: SparkSession, altered: RunConfig) -> None:
+    assert pinned.prepared(spark, altered).target.name == "drifting_scored"
+
+
+@pytest.mark.long("runs")
+def test_what_is_in_no_ones_way_is_taken_as_it_is(spark: SparkSession, altered: RunConfig) -> None:
+    spark.sql("UPDATE drifting SET body = 'another text', size = 7 WHERE id = 3")
+    spark.sql("DELETE FROM drifting WHERE id = 4")
+    report = run(spark, altered)
     assert (report.rows["ok"], report.rows["removed"]) == (5, 1)
     found = spark.table("drifting_scored").where("status = 'ok' AND lang = 'en'")
     assert sorted(row["id"] for row in found.collect()) == [i for i in range(12) if i != 4]
-    assert run(spark, text_run(text_model, drifting, "-", target=removing)).status == "nothing_due"
+    assert run(spark, altered).status == "nothing_due"
+
+
+@pytest.fixture(scope="module")
+def marking(spark: SparkSession, text_model: str) -> RunConfig:
+    """A run that marks the rows that left and adds columns, over a table that was scored before without either."""
+    make_table(spark, "leaving", ROWS[:8], "id BIGINT, body STRING, lang STRING")
+    run(spark, text_run(text_model, "leaving", "-", target={"table": "leaving_scored", "keep": ["lang"]}))
+    spark.sql("ALTER TABLE leaving ADD COLUMNS (size INT)")
+    spark.sql("UPDATE leaving SET body = concat(body, '!'), size = id WHERE id = 5")
+    spark.sql("DELETE FROM leaving WHERE id IN (1, 2)")
+    target = {"table": "leaving_scored", "keep": ["lang", "size"], "deletes": "mark", "add_columns": True}
+    return text_run(text_model, "leaving", "-", target=target)
+
+
+def marked(spark: SparkSession) -> list[int]:
+    return [row["id"] for row in spark.sql("SELECT id FROM leaving_scored WHERE deleted_at IS NOT NULL ORDER BY id").collect()]
 
 
 @pytest.mark.promise("kept columns are added, and rows that left are marked, where the run file says so")
-def test_kept_columns_are_added_and_lost_rows_marked_where_the_run_file_says_so(
-    spark: SparkSession, text_model: str, drifting: str
-) -> None:
-    target = {"table": "drifting_scored", "keep": ["lang", "size"], "deletes": "mark"}
+def test_kept_columns_are_added_and_lost_rows_marked_where_the_run_file_says_so(spark: SparkSession, marking: RunConfig) -> None:
+    lacking = marking.target.model_copy(update={"add_columns": False})
     with pytest.raises(TargetError, match=r"column size: expected int, found no such column(.|\n)*column deleted_at: expected timestamp"):
-        run(spark, text_run(text_model, drifting, "-", target=target))
-    marking = text_run(text_model, drifting, "-", target={**target, "add_columns": True})
-    spark.sql("UPDATE drifting SET body = concat(body, '!'), size = id WHERE id = 10")
-    spark.sql("DELETE FROM drifting WHERE id IN (1, 2)")
+        run(spark, marking.model_copy(update={"target": lacking}))
     report = run(spark, marking)
-    assert (report.rows["ok"], report.rows["removed"]) == (1, 2)
-    marked = "SELECT id FROM drifting_scored WHERE deleted_at IS NOT NULL ORDER BY id"
-    assert [row["id"] for row in spark.sql(marked).collect()] == [1, 2]
-    assert [row["id"] for row in spark.sql("SELECT id FROM drifting_scored WHERE size IS NOT NULL").collect()] == [10]
+    assert (report.rows["ok"], report.rows["removed"], marked(spark)) == (1, 2, [1, 2])
+    assert [row["id"] for row in spark.sql("SELECT id FROM leaving_scored WHERE size IS NOT NULL").collect()] == [5]
     assert run(spark, marking).status == "nothing_due"
-    spark.sql("INSERT INTO drifting (id, body, lang) VALUES (1, 'text number 1', 'en')")
+
+
+@pytest.mark.long("runs")
+def test_a_row_that_comes_back_is_copied_and_no_longer_marked(spark: SparkSession, marking: RunConfig) -> None:
+    run(spark, marking)
+    before = marked(spark)
+    spark.sql("INSERT INTO leaving (id, body, lang) VALUES (1, 'text number 1', 'en')")
     report = run(spark, marking)
     assert (report.rows["due"], report.rows["copied"], report.rows["removed"]) == (1, 1, 0)
-    assert [row["id"] for row in spark.sql(marked).collect()] == [2]
+    assert (before, marked(spark)) == ([1, 2], [2])
     assert run(spark, marking).status == "nothing_due"
 
 

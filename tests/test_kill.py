@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from sparkcoil import lease, testing
 
-ROWS = 300
+ROWS = 200
 
 pytestmark = pytest.mark.usefixtures("scratch")
 
@@ -35,7 +35,7 @@ class Story(NamedTuple):
 
 @pytest.fixture(scope="module")
 def conf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 300 rows in 6 chunks."""
+    """A run of 200 rows in 4 chunks."""
     folder = tmp_path_factory.mktemp("killed")
     rows = [(i, f"Send message number {i} to the mailbox.") for i in range(ROWS)]
     spark.createDataFrame(rows, "id BIGINT, body STRING").write.format("delta").save(str(folder / "in"))

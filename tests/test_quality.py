@@ -86,11 +86,11 @@ def test_a_gate_that_does_not_hold_publishes_nothing_and_costs_nothing_again(spa
     make_table(spark, "gated", TEXTS)
     target = {"table": "gated_scored", "publish": "end", "gates": ["count(*) > 1", "avg(prediction.score) > 1.0"]}
     with pytest.raises(BudgetExceeded, match=r"target\.gates\.1: avg\(prediction\.score\) > 1\.0 does not hold") as caught:
-        run(spark, text_run(text_model, "gated", "-", target=target, batching={"chunk_rows": 20}))
+        run(spark, text_run(text_model, "gated", "-", target=target))
     assert (caught.value.report.rows["unpublished"], caught.value.report.exit_code) == (40, 4)
     assert spark.table("gated_scored").count() == 0
     opened = {**target, "gates": ["avg(prediction.score) <= 1.0", "count_if(status = 'failed') = 0"]}
-    report = run(spark, text_run(text_model, "gated", "-", target=opened, batching={"chunk_rows": 20}))
+    report = run(spark, text_run(text_model, "gated", "-", target=opened))
     assert (report.rows["ok"], report.rows["copied"], report.throughput) == (40, 40, {})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from runs import history, make_table, text_run
 
 from sparkcoil import run, sink, tasks
@@ -90,3 +91,14 @@ def test_what_the_model_says_of_itself_is_written_with_the_table(spark: SparkSes
     sink.create(spark, noted)
     properties = spark.sql("DESCRIBE DETAIL noted").select("properties").head()["properties"]
     assert properties["sparkcoil.model.license"] == "apache-2.0"
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_transaction_is_committed_once(spark: SparkSession, replaces: bool) -> None:
+    made = target(spark, "ticket_id", table=f"committed_once_{replaces}".lower())
+    sink.create(spark, made)
+    lacking = [F.lit(None).cast(field.dataType).alias(field.name) for field in made.schema if field.name != "ticket_id"]
+    for number in range(2):
+        rows = spark.range(number, number + 1).select(F.col("id").alias("ticket_id"), *lacking)
+        sink.publish(spark, made, rows, transaction="the same", note="a note", replaces=replaces)
+    assert [row["ticket_id"] for row in sink.read(spark, made).collect()] == [0]

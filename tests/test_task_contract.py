@@ -11,6 +11,7 @@ import pytest
 from cases import CASES, Case
 from PIL import Image
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StructType
 
 from sparkcoil import engines, ledger, score, tasks, testing
 from sparkcoil.batching import Budget
@@ -175,9 +176,9 @@ def test_spark_has_a_row_for_each_row_typed_as_documented(spark: SparkSession, e
         ", ".join(["id BIGINT", *(f"{each} {kinds[type(cell)]}" for each, cell in good.items())]),
     )
     scored = score(frame, str(tmp_path / "logged"), keys="id", columns={each: each for each in good})
-    documented = spark.createDataFrame([], f"id BIGINT, {ledger.ddl(tasks.load(name).prediction)}").schema
+    documented = StructType.fromDDL(f"id BIGINT, {ledger.ddl(tasks.load(name).prediction)}")
     assert scored.dtypes == [(each.name, each.dataType.simpleString()) for each in documented]
-    fine, failed = scored.orderBy("id").collect()
+    fine, failed = sorted(scored.collect(), key=lambda row: row["id"])
     assert (fine["status"], fine["error"], failed["status"], failed["prediction"]) == ("ok", None, "failed", None)
     assert (failed["error"]["stage"], failed["error"]["code"]) == ("input", "null_input")
 

@@ -123,7 +123,7 @@ def nearest_table(spark: SparkSession, source: SourceConfig) -> str:
     """Return a hint at the table whose name is nearest to one that does not exist, or nothing."""
     if not source.table or spark.catalog.tableExists(source.table):
         return ""
-    return did_you_mean(source.table, [table.name for table in spark.catalog.listTables()])
+    return did_you_mean(source.table, [row["tableName"] for row in spark.sql("SHOW TABLES").collect()])
 
 
 def checked_inputs(
