@@ -26,14 +26,20 @@ pytestmark = pytest.mark.usefixtures("scratch")
 
 @pytest.fixture(scope="module")
 def tables(spark: SparkSession, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a part of both example tables, as Delta tables by path."""
+    """A folder with a part of the example's texts, as a Delta table by path."""
     folder = tmp_path_factory.mktemp("tables")
     docstrings = pd.read_parquet(examples / "docstrings" / "docstrings.parquet").sample(TEXTS, random_state=3)
     spark.createDataFrame(docstrings).coalesce(1).write.format("delta").save(str(folder / "docstrings"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recordings(spark: SparkSession, examples: Path, tables: Path) -> Path:
+    """The same folder with a part of the example's recordings, too."""
     files = spark.read.format("binaryFile").load(str(examples / "keypad" / "recordings"))
     named = files.select(F.element_at(F.split("path", "/"), -1).alias("file"), "content").orderBy("file").limit(FILES)
-    named.write.format("delta").save(str(folder / "recordings"))
-    return folder
+    named.write.format("delta").save(str(tables / "recordings"))
+    return tables
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +84,11 @@ def test_texts_equal_the_native_pipeline(master: str, tables: Path, examples: Pa
 
 
 @pytest.mark.long("clusters")
-def test_recordings_equal_the_native_pipeline(master: str, tables: Path, examples: Path, audio_model: str) -> None:
-    file = conf(tables, "recordings", audio_model, ["file"], {"audio": "content"})
-    ended = jobs.score(file, "--set", f"spark.spark.master={master}", cwd=tables)
+def test_recordings_equal_the_native_pipeline(master: str, recordings: Path, examples: Path, audio_model: str) -> None:
+    file = conf(recordings, "recordings", audio_model, ["file"], {"audio": "content"})
+    ended = jobs.score(file, "--set", f"spark.spark.master={master}", cwd=recordings)
     assert ended.code == 0, ended.said[-3000:]
-    scored = DeltaTable(str(tables / "recordings_scored")).to_pandas().set_index("file")["prediction"]
+    scored = DeltaTable(str(recordings / "recordings_scored")).to_pandas().set_index("file")["prediction"]
     files = [examples / "keypad" / "recordings" / name for name in scored.index]
     assert [each["text"] for each in scored] == oracle.transcripts(examples / "models" / "keypad", files)
 

@@ -2,10 +2,7 @@
 
 import base64
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -479,8 +476,6 @@ def test_the_verb_exits_2_for_a_wrong_argument(arguments: list[str], problem: st
 
 
 def test_the_job_says_where_the_model_went_on_its_last_line(home: Path, checkpoint: Path) -> None:
-    command = [sys.executable, str(jobs.ROOT / "jobs" / "log_model.py"), str(checkpoint), "--task", CLASSIFY, "--option", "top_k=2"]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False, env=os.environ)
-    assert done.returncode == 0, done.stderr[-2000:]
-    logged = json.loads(done.stdout.strip().splitlines()[-1])
-    assert models.resolve(logged["uri"]).pyfunc["config"] == {"top_k": 2}
+    ended = jobs.here("log_model", checkpoint, "--task", CLASSIFY, "--option", "top_k=2", cwd=home)
+    assert ended.code == 0, ended.said[-2000:]
+    assert models.resolve(ended.report["uri"]).pyfunc["config"] == {"top_k": 2}
