@@ -20,6 +20,8 @@ from pyspark.sql import SparkSession
 from sparkcoil.errors import TargetBusy
 from sparkcoil.tables import file_system
 
+# How often a file that says nothing is looked at again, and after how many seconds.
+LOOKS, LOOKS_APART = 3, 0.05
 EVERY_SECONDS = 10.0
 EXPIRY_SECONDS = 60.0
 
@@ -141,9 +143,11 @@ class Heartbeat:
 
     def read(self, place: Any = None) -> dict[str, Any]:
         """Return what the file says, nothing where there is none, or it cannot be read now."""
-        with suppress(Py4JError, ValueError), closing(self.system.open(place or self.place)) as stream:
-            found: dict[str, Any] = json.loads(bytes(stream.readAllBytes()).decode())
-            return found
+        for _ in range(LOOKS):
+            with suppress(Py4JError, ValueError), closing(self.system.open(place or self.place)) as stream:
+                found: dict[str, Any] = json.loads(bytes(stream.readAllBytes()).decode())
+                return found
+            time.sleep(LOOKS_APART)  # its holder may be writing it anew, which empties it for a moment
         return {}
 
     def age(self) -> float:
