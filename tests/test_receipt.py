@@ -30,7 +30,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def first(spark: SparkSession, text_model: str) -> str:
     """A table that a run has scored; gives its name, by which the target is named too."""
     make_table(spark, "receipt", [(i, f"text number {i % 7}") for i in range(20)])
-    run(spark, text_run(text_model, "receipt", "receipt_scored"))
+    assert run(spark, text_run(text_model, "receipt", "receipt_scored")).status == "done"
     return "receipt"
 
 
