@@ -30,7 +30,8 @@ def kept(build: Build) -> Build:
         call = f"{inspect.getfile(build)} {build.__qualname__} {args!r} {sorted(given.items())!r}"
         if " at 0x" in call:  # an argument that is another one each time
             return build(folder, *args, **given)
-        place = CACHE / hashlib.sha256(makers() + call.encode()).hexdigest()[:24]
+        own = Path(inspect.getfile(build)).read_bytes()
+        place = CACHE / hashlib.sha256(makers() + own + call.encode()).hexdigest()[:24]
         if not place.is_dir():
             make(place, lambda unfinished: build(unfinished, *args, **given))
         shutil.copytree(place / "folder", folder, dirs_exist_ok=True, symlinks=True)

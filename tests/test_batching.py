@@ -3,17 +3,18 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkcoil.batching import Budget, Outcome, is_fatal, is_out_of_memory, longest_first, run, take
+from sparkcoil.batching import Batching, Budget, Outcome, is_fatal, is_out_of_memory, longest_first, run, take
 from sparkcoil.errors import RowError
 
 AMPLE = Budget(10**9, 10**9)
 BUDGETS = st.builds(Budget, st.integers(1, 60), st.integers(1, 12), st.none() | st.integers(0, 30))
+BATCHINGS = st.sampled_from(get_args(Batching))
 LENGTHS = st.lists(st.integers(0, 20), max_size=40)
 
 
@@ -53,17 +54,17 @@ def failures(outcome: Outcome) -> dict[int, RowError]:
     return {i: each for i, each in enumerate(outcome.results) if isinstance(each, RowError)}
 
 
-@given(LENGTHS, BUDGETS, st.booleans())
-def test_every_item_has_its_result_in_its_own_place(lengths: list[int], budget: Budget, exact: bool) -> None:
+@given(LENGTHS, BUDGETS, BATCHINGS)
+def test_every_item_has_its_result_in_its_own_place(lengths: list[int], budget: Budget, batching: Batching) -> None:
     items = list(range(len(lengths)))
-    assert run(items, lengths, Model(), budget, exact=exact).results == [2 * each for each in items]
+    assert run(items, lengths, Model(), budget, batching).results == [2 * each for each in items]
 
 
-@given(LENGTHS.filter(len), BUDGETS, st.booleans(), st.data())
-def test_only_the_poison_fails_wherever_it_lies(lengths: list[int], budget: Budget, exact: bool, data: st.DataObject) -> None:
+@given(LENGTHS.filter(len), BUDGETS, BATCHINGS, st.data())
+def test_only_the_poison_fails_wherever_it_lies(lengths: list[int], budget: Budget, batching: Batching, data: st.DataObject) -> None:
     items = list(range(len(lengths)))
     poison = data.draw(st.sets(st.sampled_from(items)))
-    outcome = run(items, lengths, poisoned(*poison), budget, exact=exact)
+    outcome = run(items, lengths, poisoned(*poison), budget, batching)
     assert set(failures(outcome)) == poison
     assert all(outcome.results[i] == 2 * i for i in items if i not in poison)
 
@@ -88,10 +89,10 @@ def test_the_longest_row_is_in_the_first_batch() -> None:
     assert model.batches == [[2], [3, 1]]
 
 
-@given(LENGTHS.filter(len), BUDGETS, st.booleans())
-def test_a_batch_is_within_the_budget_unless_it_is_one_row(lengths: list[int], budget: Budget, exact: bool) -> None:
+@given(LENGTHS.filter(len), BUDGETS, BATCHINGS)
+def test_a_batch_is_within_the_budget_unless_it_is_one_row(lengths: list[int], budget: Budget, batching: Batching) -> None:
     model = Model()
-    run(list(range(len(lengths))), lengths, model, budget, exact=exact)
+    run(list(range(len(lengths))), lengths, model, budget, batching)
     for batch in model.batches:
         padded = len(batch) * max(lengths[i] for i in batch)
         assert len(batch) == 1 or (padded <= budget.size and len(batch) <= budget.rows)
@@ -100,28 +101,35 @@ def test_a_batch_is_within_the_budget_unless_it_is_one_row(lengths: list[int], b
 @given(LENGTHS.filter(len), BUDGETS)
 def test_a_batch_leaves_no_room_for_the_next_row(lengths: list[int], budget: Budget) -> None:
     order = longest_first(lengths)
-    count = take(order, lengths, replace(budget, padding=None), exact=False)
+    count = take(order, lengths, replace(budget, padding=None))
     assert count == len(order) or count == budget.rows or (count + 1) * max(1, lengths[order[0]]) > budget.size
 
 
 @given(LENGTHS.filter(len), BUDGETS)
 def test_exact_batches_hold_equal_lengths(lengths: list[int], budget: Budget) -> None:
     model = Model()
-    run(list(range(len(lengths))), lengths, model, budget, exact=True)
+    run(list(range(len(lengths))), lengths, model, budget, "exact lengths")
     assert all(len({lengths[i] for i in batch}) == 1 for batch in model.batches)
+
+
+@given(LENGTHS.filter(len), BUDGETS)
+def test_where_rows_change_each_other_each_is_a_batch_of_its_own(lengths: list[int], budget: Budget) -> None:
+    model = Model()
+    run(list(range(len(lengths))), lengths, model, budget, "one by one")
+    assert all(len(batch) == 1 for batch in model.batches)
 
 
 def test_a_batch_ends_where_its_padding_would_cost_more_than_another_batch() -> None:
     lengths = [100, 99, 90, 50, 50]
-    assert take(range(5), lengths, Budget(1_000, 10), exact=False) == 5
-    assert take(range(5), lengths, Budget(1_000, 10, padding=11), exact=False) == 3
-    assert take(range(5), lengths, Budget(1_000, 10, padding=10), exact=False) == 2
-    assert take(range(5), lengths, Budget(1_000, 10, padding=0), exact=False) == 1
+    assert take(range(5), lengths, Budget(1_000, 10)) == 5
+    assert take(range(5), lengths, Budget(1_000, 10, padding=11)) == 3
+    assert take(range(5), lengths, Budget(1_000, 10, padding=10)) == 2
+    assert take(range(5), lengths, Budget(1_000, 10, padding=0)) == 1
 
 
 def test_exact_batches_are_as_large_as_the_budget_allows() -> None:
     model = Model()
-    run([0, 1, 2, 3, 4], [3, 2, 3, 2, 3], model, Budget(6, 9), exact=True)
+    run([0, 1, 2, 3, 4], [3, 2, 3, 2, 3], model, Budget(6, 9), "exact lengths")
     assert model.batches == [[0, 2], [4], [1, 3]]
 
 

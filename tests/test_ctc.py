@@ -180,7 +180,7 @@ def test_times_are_given_where_they_are_asked_for(artifact: Path, files: list[Pa
 
 
 def test_chunks_cover_a_recording_and_end_with_it() -> None:
-    cut = chunking(2.0, 0.5, 100, 10)
+    cut = chunking(TASK.options(chunk_length_s=2.0, stride_length_s=0.5), 100, 10)
     assert list(cut.cuts(150)) == [(0, 150)]
     assert list(cut.cuts(200)) == [(0, 200)]
     assert list(cut.cuts(201)) == [(0, 200), (100, 201)]
@@ -192,7 +192,7 @@ def test_models_that_padding_changes_are_given_equal_lengths_also_where_headers_
     cells = [content, content[: len(content) * 8 // 10], encode(talk[4 * RATE : 8 * RATE])]
     alone = [texts(heard(artifact, [cell]))[0] for cell in cells]
     engine = engine_of(artifact)
-    engine.exact_lengths = True
+    engine.batching = "exact lengths"
     lengths: list[tuple[int, ...]] = []
     model = engine.model
 

@@ -10,7 +10,7 @@ import pytest
 from bad_media import cut, good_audio, noise
 
 from sparkcoil import recordings
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.engines import Expecting, Prepared
 from sparkcoil.engines.acoustic import Acoustic
 from sparkcoil.engines.clap import Clap
@@ -32,7 +32,7 @@ class Loudness(Hearer):
     facts: dict[str, Any] = field(default_factory=dict)
     unit: str = "audio seconds"
     per_unit: float = RATE
-    exact_lengths: bool = False
+    batching: Batching = "padded"
     budget: Budget = Budget(4 * RATE, 8)
     held: int = 0
     most: int = 0

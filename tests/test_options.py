@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from sparkcoil import options, tasks
-from sparkcoil.agreement import task_problems
+from sparkcoil.agreement import check_inputs, task_problems
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.errors import ConfigError, ModelError
 
@@ -133,5 +133,7 @@ def test_no_label_as_an_option_is_as_none_given(tmp_path: Path) -> None:
     for empty in ([], "", ()):
         assert "candidate_labels" not in options.resolve(model, task, {"candidate_labels": empty}).origins
         run = {"task": task.name, "model": {"options": {"candidate_labels": empty}}, "source": {"columns": {"text": "body"}}}
-        assert [each.sentence for each in task_problems(run)] == ["zero-shot-classification needs one of candidate_labels"]
+        assert [*task_problems(run)] == []  # labels may have been logged with the model
+        with pytest.raises(ConfigError, match="zero-shot-classification needs one of candidate_labels"):
+            check_inputs("run", task, {"text": "body"}, options.resolve(model, task, {"candidate_labels": empty}).origins)
     assert options.resolve(model, task, {"candidate_labels": ["rain"]}).origins == {"candidate_labels": "run file"}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.engines import Parts, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.scoring import Record, Scoring, Stats, identity
@@ -61,7 +61,7 @@ class Upper:
     facts: Mapping[str, Any] = field(default_factory=lambda: {"mark": "!"})
     unit: str = "characters"
     per_unit: float = 2.0
-    exact_lengths: bool = False
+    batching: Batching = "padded"
     budget: Budget = Budget(32, 4)
     batches: list[list[str]] = field(default_factory=list)
 

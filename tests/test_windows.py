@@ -16,14 +16,14 @@ def passage(start: float, length: int, after: int = 2) -> Passage:
 
 @pytest.mark.parametrize("count", range(1, 60))
 def test_pieces_cover_all_samples_and_share_what_they_say(count: int) -> None:
-    pieces = list(cut(count, 12, 2))
+    pieces = list(cut(count, 12, 2, 2))
     own = [i for each in pieces for i in range(each.start + each.before, each.start + each.length - each.after)]
     assert own == list(range(count))
     assert all(each.length <= 12 for each in pieces)
 
 
 def test_what_fits_into_one_window_is_one_piece() -> None:
-    assert [tuple(each) for each in cut(12, 12, 2)] == [(0, 12, 0, 0)]
+    assert [tuple(each) for each in cut(12, 12, 2, 2)] == [(0, 12, 0, 0)]
 
 
 def test_a_whole_recording_has_all_its_passages() -> None:

@@ -434,7 +434,7 @@ def _lost_base(folder: Path, scratch: Path) -> None:
     _adapter_run_file(folder, scratch)
 
 
-@way("another flavor", refused="expected a model logged with the transformers flavor, found the flavors: python_function")
+@way("another flavor", refused="or the sentence_transformers flavor, found the flavors: python_function")
 def _other_flavor(folder: Path, scratch: Path) -> None:
     _pipeline(folder, scratch)
     edit(folder, lambda content: content["flavors"].pop("transformers"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from sparkcoil import effort, shown, spread
+from sparkcoil import effort, rates, shown, spread
 from sparkcoil.effort import Totals
 from sparkcoil.figures import Part
 from sparkcoil.spread import THIS, Chart, Counted
@@ -220,7 +220,11 @@ def environment(totals: Totals) -> Table:
     if not run:
         return Table("environment", "", (), ())
     rows = {"task": run["task"], **{f"option {name}": value for name, value in run["options"].items()}, "started by": run["user"]}
-    where = {"device": windows.get("device", ""), "number format": windows.get("dtype", "")}
+    where = {
+        "device": windows.get("device", ""),
+        "number format": windows.get("dtype", ""),
+        **{name: windows.get(name, "") for name in rates.REMARKS},
+    }
     machine = {"slots": str(run["slots"]), "master": run["master"], "trusted": "; ".join(run["trusted"]), **run["environment"]}
     return Table("environment", "", (), [[*each] for each in {**rows, **where, **machine}.items() if each[1]])
 

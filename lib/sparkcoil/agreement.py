@@ -58,7 +58,8 @@ def _column_problems(task: Task, options: Mapping[str, Any], columns: Mapping[st
         return
     with suppress(ValidationError):
         task = task.options.model_validate(options).fit(task)
-    given = [name for name, value in options.items() if task.is_set(name, value)]
+    # What a row needs one of may have been logged with the model as well.
+    given = {name for name, value in options.items() if task.is_set(name, value)} | {*task.one_of} & {*task.options.model_fields}
     yield from _below(("source", "columns"), input_problems(task, columns, given))
 
 

@@ -17,9 +17,9 @@ from sparkcoil import sink, tables
 from sparkcoil.config import RunConfig
 from sparkcoil.errors import ConfigError, TargetError
 from sparkcoil.problems import openai_problems, said
+from sparkcoil.remedies import cause
 from sparkcoil.rows import quoted
 from sparkcoil.sink import Target
-from sparkcoil.source import cause
 from sparkcoil.tasks import Task
 
 BLOCK_BYTES = 1 << 20

@@ -18,6 +18,8 @@ from sparkcoil.errors import ModelError, first_line
 UNKNOWN_CLASS = "unknown"
 NOTED = ("license", "base_model", "commit", "transformers_version", "torch_version")
 MODEL, COMPONENTS, ADAPTER = "model", "components", "peft"
+# The flavor of models that sentence-transformers has made, and the folder that it keeps them in.
+EMBEDDERS, EMBEDDER = "sentence_transformers", "model.sentence_transformer"
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,20 @@ class LoggedModel:
     def flavor(self) -> dict[str, Any]:
         """The transformers flavor of the MLmodel file; raises ModelError where there is none."""
         flavors = self.metadata.get("flavors") or {}
+        if self.is_embedder:
+            return {"task": "feature-extraction", "components": ["tokenizer"], **flavors[EMBEDDERS]}
         if "transformers" not in flavors:
             found = ", ".join(sorted(flavors)) or "none"
-            raise ModelError(f"model.uri: {self.uri}: expected a model logged with the transformers flavor, found the flavors: {found}")
+            expected = "expected a model logged with the transformers or the sentence_transformers flavor"
+            raise ModelError(f"model.uri: {self.uri}: {expected}, found the flavors: {found}")
         flavor: dict[str, Any] = flavors["transformers"]
         return flavor
+
+    @property
+    def is_embedder(self) -> bool:
+        """Whether MLflow's sentence_transformers flavor has logged the model, and no other one that is scored."""
+        flavors = self.metadata.get("flavors") or {}
+        return EMBEDDERS in flavors and "transformers" not in flavors
 
     @property
     def pyfunc(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ This happens once, on the driver, into a local copy with its own digest: executo
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sparkcoil import cache, digest, models
-from sparkcoil.artifact import COMPONENTS, MODEL, LoggedModel
+from sparkcoil.artifact import COMPONENTS, EMBEDDER, MODEL, LoggedModel
 from sparkcoil.errors import ModelError, first_line
 
 # A repository may hold the same weights several times over, in formats that run code when they are loaded.
@@ -23,6 +24,8 @@ def assembled(model: LoggedModel, base: str | None) -> LoggedModel:
 
     `base` is the run file's base model: a checkpoint directory, or the URI of a logged model.
     """
+    if model.is_embedder:
+        return laid_out(model)
     if base is None and model.has_weights:
         return model
     if base is not None and not model.has_adapter:
@@ -36,6 +39,20 @@ def assembled(model: LoggedModel, base: str | None) -> LoggedModel:
         shutil.rmtree(unfinished / MODEL, ignore_errors=True)
         link_tree(weights, unfinished / MODEL)
         fetch_components(model, unfinished)
+        put(unfinished, folder)
+    return replace(model, path=folder)
+
+
+def laid_out(model: LoggedModel) -> LoggedModel:
+    """Return a sentence-transformers model with its files where a transformers model has them, its first module's among them."""
+    folder = cache.folder("assembled") / hashlib.sha256(f"{model.digest}\0{EMBEDDER}".encode()).hexdigest()
+    if not folder.is_dir():
+        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
+        shutil.copy2(model.path / "MLmodel", unfinished / "MLmodel")
+        link_tree(model.path / EMBEDDER, unfinished / MODEL)
+        modules = json.loads((unfinished / MODEL / "modules.json").read_text())
+        if first := modules[0]["path"]:
+            link_tree(unfinished / MODEL / first, unfinished / MODEL)
         put(unfinished, folder)
     return replace(model, path=folder)
 

@@ -6,12 +6,14 @@ Knows nothing of Spark, MLflow or torch: a forward pass is any function from a l
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sparkcoil.errors import RowError, SparkcoilError
 
 T = TypeVar("T")
 Forward = Callable[[Sequence[T]], Sequence[Any]]
+Batching = Literal["padded", "exact lengths", "one by one"]
+"""How rows may share a batch: padded to the longest, only those of equal lengths, or none, where padding or a neighbour changes results."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,16 @@ def longest_first(lengths: Sequence[int]) -> list[int]:
     return sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
 
 
-def take(order: Sequence[int], lengths: Sequence[int], budget: Budget, *, exact: bool) -> int:
+def take(order: Sequence[int], lengths: Sequence[int], budget: Budget, batching: Batching = "padded") -> int:
     """Return how many positions at the start of `order` make one batch; at least one, however long it is.
 
-    Every row is padded to the first one's length. With `exact`, a batch ends where the length changes, as with no padding allowed.
+    Every row is padded to the first one's length, but where only rows of exact lengths may share a batch: it ends where the length changes.
     """
+    if batching == "one by one":
+        return 1
     longest = lengths[order[0]]
     fitting = max(1, min(budget.rows, budget.size // max(1, longest), len(order)))
-    allowed = 0 if exact else budget.padding
+    allowed = 0 if batching == "exact lengths" else budget.padding
     if allowed is None:
         return fitting
     padding = accumulate(longest - lengths[order[n]] for n in range(1, fitting))
@@ -75,8 +79,8 @@ def run(
     lengths: Sequence[int],
     forward: Forward[T],
     budget: Budget,
+    batching: Batching = "padded",
     *,
-    exact: bool = False,
     expect: Callable[[Sequence[T]], None] | None = None,
 ) -> Outcome:
     """Return a result or a RowError for every item, in the items' order, whatever the batches were.
@@ -87,10 +91,10 @@ def run(
     outcome = Outcome([None] * len(items), budget)
     order = longest_first(lengths)
     while order:
-        count = take(order, lengths, outcome.budget, exact=exact)
+        count = take(order, lengths, outcome.budget, batching)
         batch, rest = order[:count], order[count:]
         if expect is not None:
-            following = take(rest, lengths, outcome.budget, exact=exact) if rest else 0
+            following = take(rest, lengths, outcome.budget, batching) if rest else 0
             expect([items[i] for i in order[: count + following]])
         try:
             results = passed(items, lengths, batch, forward, outcome.tally)

@@ -1,6 +1,7 @@
 """Loads the parts of a logged transformers artifact: from local files, and running code of theirs only where that is trusted."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from sparkcoil.errors import ModelError
 
 # PEFT renames the layers that it wraps, and MLflow stores an adapter's base so. Loaded under those names, they would start at random.
 WRAPPED = r"\.(?:base_layer|original_module)\."
+# What torch says of weights that do not fit: which, their shape in the file, and in the model.
+MISMATCH = re.compile(r"size mismatch for (\S+): .*?torch\.Size\((\[[\d, ]*\])\).*?torch\.Size\((\[[\d, ]*\])\)")
 # The layers that PEFT trains and stores whole, by what transformers calls a classification head.
 HEADS = ("score.weight", "classifier.weight", "classifier.out_proj.weight", "classification_head.out_proj.weight")
 
@@ -38,7 +41,7 @@ def load_model(artifact: Path, auto_class: str, placement: Placement) -> Any:
     replaced = {each[0] for each in found["mismatched_keys"]}
     refuse_missing((set(found["missing_keys"]) | replaced) - set(stored), model)
     if is_adapter:
-        model = adapted(model, adapter)
+        model = adapted(model, adapter, stored)
     return model.eval() if "device_map" in given else model.eval().to(placement.device)
 
 
@@ -84,13 +87,37 @@ def refuse_missing(missing: Collection[str], model: Any) -> None:
         )
 
 
-def adapted(model: Any, adapter: Path) -> Any:
-    """Return the model with an adapter: merged where that is exact, which it is not in a quantised base, else beside it."""
+def adapted(model: Any, adapter: Path, stored: Mapping[str, tuple[int, ...]]) -> Any:
+    """Return the model with an adapter: merged where that is exact, which it is not in a quantised base, else beside it.
+
+    A base of fewer tokens than the adapter was trained with grows by them first. Raises ModelError for an adapter of another base.
+    """
     import peft
 
-    wrapped = peft.PeftModel.from_pretrained(model, str(adapter))
+    tokens = trained_tokens(model, stored)
+    if tokens is not None and tokens != model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(tokens, mean_resizing=False)
+    try:
+        wrapped = peft.PeftModel.from_pretrained(model, str(adapter))
+    except RuntimeError as error:
+        if (found := MISMATCH.search(str(error))) is None:
+            raise
+        told = f"of shape {found[2]} in the adapter, and of {found[3]} in its base"
+        raise ModelError(f"the adapter was trained on another base: {found[1]} is {told}; give its own base as model.base") from None
     mergeable = hasattr(wrapped, "merge_and_unload") and not getattr(model, "quantization_method", None)
     return wrapped.merge_and_unload(safe_merge=True) if mergeable else wrapped
+
+
+def trained_tokens(model: Any, stored: Mapping[str, tuple[int, ...]]) -> int | None:
+    """Return how many tokens an adapter has embeddings for, None where it brings none."""
+    embeddings = model.get_input_embeddings()
+    name = next(each for each, module in model.named_modules() if module is embeddings)
+    for key, shape in stored.items():
+        if key.replace(".base_layer.", ".").replace(".modules_to_save.", ".") == f"{name}.weight":
+            return shape[0]
+        if key.startswith(f"{name}.") and "lora_embedding_A" in key:
+            return shape[1]
+    return None
 
 
 def load_tokenizer(artifact: Path, placement: Placement) -> Any:

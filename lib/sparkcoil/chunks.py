@@ -14,8 +14,9 @@ from sparkcoil.lease import Lease
 from sparkcoil.pacing import Chunk, Pace
 from sparkcoil.pinned import Run
 from sparkcoil.preflight import SAMPLE_ROWS
+from sparkcoil.rates import Cleared
 from sparkcoil.receipt import Receipt
-from sparkcoil.report import Cleared, Clock, Progress
+from sparkcoil.report import Clock, Progress
 from sparkcoil.sections import BatchingConfig
 
 # Fewer rows than this are not worth a task of their own; so many of one are long enough to be worth cutting up.

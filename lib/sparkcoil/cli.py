@@ -1,6 +1,7 @@
 """The verbs of the jobs and of the console command: parse, call, print, exit code. Spark starts only for a good run file."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -34,7 +35,7 @@ def score(
     """Score what is due of a source table into its target; the last line printed is the run's report as JSON."""
 
     def scored() -> str | None:
-        from sparkcoil import display
+        from sparkcoil import display, native
         from sparkcoil.runfile import load_config
 
         if status_file:
@@ -51,7 +52,10 @@ def score(
             if config.mode != "batch":
                 run_stream(spark, config, reported=lambda report: print(report.to_json(), flush=True), **shown)
                 return None
-            return run(spark, config, retry_failed=retry_failed or retry_code or False, **shown).to_json()
+            report = run(spark, config, retry_failed=retry_failed or retry_code or False, **shown)
+            if unheeded := native.not_followed(report.options_ignored):
+                print(f"sparkcoil: {config.name}: not followed: {unheeded}", file=sys.stderr)
+            return report.to_json()
 
     finish(scored, status_file=status_file)
 

@@ -101,7 +101,7 @@ def shares(model: Any) -> bool:
 
     Each position is told apart from where it stands, and no layer forgets what lies far behind.
     """
-    if model.config.is_encoder_decoder or "position_ids" not in inspect.signature(model.forward).parameters:
+    if model.config.is_encoder_decoder or not {"position_ids", "past_key_values"} <= {*inspect.signature(model.forward).parameters}:
         return False
     return memories(model) <= {DynamicLayer}
 
@@ -138,7 +138,7 @@ def encoded(encoder: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
     order, states = batching.longest_first(lengths), list[torch.Tensor]()
     while len(states) < len(order):
         rest = order[len(states) :]
-        group = rest[: batching.take(rest, lengths, ENCODER_BUDGET, exact=False)]
+        group = rest[: batching.take(rest, lengths, ENCODER_BUDGET)]
         longest = max(1, lengths[group[0]])
         found = encoder(input_ids=ids[group, :longest], attention_mask=mask[group, :longest]).last_hidden_state
         states += torch.nn.functional.pad(found, (0, 0, 0, ids.shape[1] - longest))

@@ -18,8 +18,6 @@ from sparkcoil.generation import Generated
 from sparkcoil.planning import Decoder, Plan, Prompt
 from sparkcoil.steps import Ended, RepetitionPenalty, Watch, completed
 
-# Models that take padding, or a neighbour, for text, whatever the attention mask says.
-SOLITARY = ("doge", "minimax", "recurrent_gemma", "rwkv", "xlnet", "xlstm")
 # Fewer tokens, and those of fewer rows, are not worth a forward pass of their own.
 SHARED_TOKENS, SHARING_ROWS = 16, 4
 
@@ -41,13 +39,14 @@ def groups(found: Decoder, prompts: Sequence[Prompt]) -> list[list[int]]:
     begun = Counter(prompt.ids[:SHARED_TOKENS] for prompt in prompts) if found.shares else Counter()
     for i, prompt in enumerate(prompts):
         key: list[Hashable] = [prompt.plan.settings]
-        if prompt.plan.seed is not None or found.model.config.model_type in SOLITARY:
+        if prompt.plan.seed is not None or found.findings.batching == "one by one":
             key.append(i)
         # Beams and a forced end depend on the limit; a greedy text does not, and is cut to its own.
         if (found.default(prompt.plan, "num_beams") or 1) > 1 or found.default(prompt.plan, "forced_eos_token_id") is not None:
             key.append(("limit", prompt.plan.ending.limit))
         # Padding in front of a prompt would count as repeated.
-        if found.decoder_only and found.default(prompt.plan, "no_repeat_ngram_size"):
+        repeats = found.decoder_only and found.default(prompt.plan, "no_repeat_ngram_size")
+        if repeats or found.findings.batching == "exact lengths":
             key.append(("length", len(prompt.ids)))
         # Those made by one template share the keys and values of its beginning.
         if begun[prompt.ids[:SHARED_TOKENS]] >= SHARING_ROWS:
@@ -76,7 +75,7 @@ def generate_alike(found: Decoder, prompts: Sequence[Prompt]) -> list[Generated 
 def together(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any]) -> tuple[list[Texts], set[int]]:
     """Return the greedy text of each prompt, and the prompts for which the model gave NaN."""
     common = shared(prompts) if found.shares else 0
-    flight = compaction.started(found.model, *padded(found, prompts, common), shared=common)
+    flight = compaction.started(found.model, *padded(found, [each.ids for each in prompts], common), shared=common)
     start = flight.tokens.shape[1]
 
     def ended(rows: Sequence[int]) -> Ended:
@@ -90,7 +89,7 @@ def together(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any]
 
 def at_once(found: Decoder, prompts: Sequence[Prompt], settings: dict[str, Any]) -> tuple[list[Texts], set[int]]:
     """Return all texts of each prompt by one call of `model.generate`, and the prompts for which the model gave NaN."""
-    ids, mask = padded(found, prompts)
+    ids, mask = padded(found, [each.ids for each in prompts])
     start = ids.shape[1] if found.decoder_only else 1
     watch, plan = Watch(len(prompts)), prompts[0].plan
     with seeded(plan.seed, found.model.device):
@@ -132,15 +131,15 @@ def shared(prompts: Sequence[Prompt]) -> int:
     return common if common >= SHARED_TOKENS else 0
 
 
-def padded(found: Decoder, prompts: Sequence[Prompt], shared: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(found: Decoder, prompts: Sequence[Sequence[int]], shared: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Return token ids and attention mask; a text that is to be continued is padded in front, or behind what it shares with the others."""
-    longest = max(len(prompt.ids) for prompt in prompts)
+    longest = max(map(len, prompts))
     ids = torch.full((len(prompts), longest), found.pad)
     mask = torch.zeros_like(ids)
     for i, prompt in enumerate(prompts):
-        gap = longest - len(prompt.ids) if found.decoder_only else 0
-        places = [*range(shared), *range(shared + gap, len(prompt.ids) + gap)]
-        ids[i, places] = torch.tensor(prompt.ids)
+        gap = longest - len(prompt) if found.decoder_only else 0
+        places = [*range(shared), *range(shared + gap, len(prompt) + gap)]
+        ids[i, places] = torch.tensor(prompt)
         mask[i, places] = 1
     return ids.to(found.model.device), mask.to(found.model.device)
 

@@ -100,6 +100,9 @@ def first_line(error: BaseException) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest known name, or the known names if none is near."""
     candidates = sorted(known)
+    same = [each for each in candidates if each.lower() == name.lower()]
+    if same:
+        return f"; did you mean {same[0]!r}?"
     near = difflib.get_close_matches(name, candidates, n=1, cutoff=0.7)
     if near:
         return f"; did you mean {near[0]!r}?"

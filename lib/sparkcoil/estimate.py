@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sparkcoil import report, shown
+from sparkcoil import native, rates, shown
 from sparkcoil.pacing import Pace
 from sparkcoil.shown import Shown
 
@@ -42,11 +42,11 @@ class Probe:
     @property
     def units(self) -> float:
         """How many tokens, or seconds of sound, they have."""
-        return report.total(self.windows, "units")
+        return rates.total(self.windows, "units")
 
     def of_windows(self, name: str) -> str:
         """Return what the windows say of a name, each different answer once."""
-        return report.joined(self.windows, name)
+        return rates.joined(self.windows, name)
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ class Plan(Shown):
             "to score": f"{self.rows['to_score']:,} different inputs; {self.rows['copied']:,} rows are copied",
             **(tried if self.probe.get("rows") else {}),
             "options": ", ".join(options) or "the task's own",
+            "not followed": native.not_followed(self.options_ignored),
             "estimate": spoken(self.seconds["total"]) + (f", costs {self.cost:,.2f}" if self.cost is not None else ""),
         }
         return {name: said for name, said in lines.items() if said}

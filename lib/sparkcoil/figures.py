@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sparkcoil import contest, report
+from sparkcoil import contest, rates, report
 from sparkcoil.estimate import ASIDE
 from sparkcoil.report import Measured, Progress
 
@@ -80,12 +80,13 @@ def summed(windows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         lengths.update({str(octave): count for octave, count in each.get("lengths", {}).items()})
     return {
         "count": sum(each.get("count", 1) for each in windows),
-        **{name: tidy(report.total(windows, name)) for name in SUMMED},
+        **{name: tidy(rates.total(windows, name)) for name in SUMMED},
         "unit": windows[0]["unit"],
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "lengths": dict(sorted(lengths.items(), key=lambda each: int(each[0]))),
-        "device": report.joined(windows, "device"),
-        "dtype": report.joined(windows, "dtype"),
+        "device": rates.joined(windows, "device"),
+        "dtype": rates.joined(windows, "dtype"),
+        **{name: rates.joined(windows, name, "; ") for name in rates.REMARKS},
     }
 
 

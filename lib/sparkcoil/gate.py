@@ -38,9 +38,10 @@ PARTS |= {"code", "data", "env", "model_path", "python_model", "saved_input_exam
 PATHS = {"modules.json": {"path"}, "tokenizer_config.json": {"*_file"}, "adapter_config.json": ADAPTER_PATHS, "MLmodel": PARTS}
 FILE_KEY = re.compile(r"(?!special_tokens_map_)\w*_files?")  # that one is a leftover of old versions, which no library opens
 JUDGED = {"trust_remote_code", "weight_map", "transformers_weights"}.union(LIBRARIES, CODE_KEYS, KERNEL_KEYS, *PATHS.values())
-LOADERS = ("mlflow.transformers", "sparkcoil.scorer")
+LOADERS = ("mlflow.transformers", "sparkcoil.scorer", "mlflow.sentence_transformers")
 # Python writes the bytecode when MLflow imports the library from there.
 OWN_CODE = re.compile(r"code/sparkcoil/(?:[a-z0-9_]+/)*(?:[a-z0-9_]+\.(?:py|typed)|__pycache__/[a-z0-9_]+\.cpython-[\w.-]+)")
+KENLM = b"mmap lm http://kheafield.com/code"
 MAX_JSON = 20_000_000  # bytes
 MAX_DEPTH, MAX_SETTINGS = 50, 300_000
 
@@ -109,7 +110,7 @@ def judged(path: Path, name: str) -> Iterator[Finding]:
     suffix = path.suffix.lower()
     if suffix in CODE_SUFFIXES:
         yield Finding(name, "is code of the model's own", trust="remote_code")
-    elif suffix in TORCH_SUFFIXES:
+    elif suffix in TORCH_SUFFIXES and not is_ngrams(path):
         yield Finding(name, "may run code when loaded (a pickle)", trust="pickle")
     elif suffix == ".safetensors":
         yield from judged_safetensors(path, name)
@@ -117,6 +118,12 @@ def judged(path: Path, name: str) -> Iterator[Finding]:
         yield Finding(name, "may run code when loaded (a pickle, an archive or an array of objects)", REMOVE)
     elif suffix == ".json" and path.name not in DATA_JSON:
         yield from judged_json(path, name)
+
+
+def is_ngrams(path: Path) -> bool:
+    """Whether a file holds the n-grams of a language model as KenLM writes them: tables of numbers, which run nothing."""
+    with path.open("rb") as content:
+        return content.read(len(KENLM)) == KENLM
 
 
 def hides_pickle(path: Path) -> bool:

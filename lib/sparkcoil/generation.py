@@ -5,6 +5,7 @@ Knows nothing of torch. Rows bring their own options: each Request carries the o
 
 import hashlib
 import json
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -185,8 +186,8 @@ def options_for(row: Row, options: O) -> O:
 
 
 def is_null(cell: Any) -> bool:
-    """Tell whether a cell is NULL; pandas makes NaN of NULL in a column of numbers."""
-    return cell is None or (isinstance(cell, float) and cell != cell)
+    """Tell whether a cell is NULL; pandas makes NaN of NULL in a column of numbers, or in some of its types NA."""
+    return cell is None or type(cell).__name__ == "NAType" or (isinstance(cell, numbers.Real) and cell != cell)
 
 
 def plain(cell: Any) -> Any:

@@ -10,6 +10,7 @@ from urllib.request import url2pathname
 
 import mlflow
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
@@ -43,9 +44,23 @@ def pin(uri: str) -> tuple[str, str | None]:
         found = client.get_model_version_by_alias(*name.split("@", 1))
     elif "/" in name and name.rsplit("/", 1)[1].isdigit():
         found = client.get_model_version(*name.rsplit("/", 1))
+    elif "/" in name:
+        found = newest(client, uri, *name.rsplit("/", 1))
     else:
-        raise ModelError(f"model.uri: {uri}: expected models:/NAME/VERSION, models:/NAME@ALIAS or models:/m-ID")
+        raise ModelError(f"model.uri: {uri}: expected models:/NAME/VERSION, models:/NAME@ALIAS, models:/NAME/latest or models:/m-ID")
     return f"models:/{found.name}/{found.version}", str(found.version)
+
+
+def newest(client: MlflowClient, uri: str, name: str, stage: str) -> ModelVersion:
+    """Return a model's newest version, of all or in a stage of old registries; raises ModelError where there is none."""
+    versions = client.search_model_versions(f"name='{name}'")
+    chosen = [each for each in versions if stage.lower() in ("latest", str(each.current_stage).lower())]
+    if not chosen:
+        stages = sorted({str(each.current_stage) for each in versions} - {"None"})
+        raise ModelError(
+            f"model.uri: {uri}: expected a version, `latest` or a stage that a version is in, found {stage!r}{did_you_mean(stage, stages)}"
+        )
+    return max(chosen, key=lambda each: int(each.version))
 
 
 def fetched(uri: str) -> Path:
@@ -75,7 +90,7 @@ def location(uri: str) -> str:
     """Return where the files of a URI lie, as a path or as the URI of a store."""
     name = uri.removeprefix("models:/")
     if uri.startswith("runs:/"):
-        return str(RunsArtifactRepository.get_underlying_uri(uri))
+        return logged_under(uri) or str(RunsArtifactRepository.get_underlying_uri(uri))
     if name == uri:
         return uri
     if name.startswith("m-"):
@@ -84,8 +99,26 @@ def location(uri: str) -> str:
     return location(source) if source.startswith(("models:/", "runs:/")) else source
 
 
+def logged_under(uri: str) -> str | None:
+    """Return where the model lies that `runs:/RUN/NAME` names, if MLflow 3 has logged it: beside the run's artifacts, not among them."""
+    run_id, _, name = uri.removeprefix("runs:/").partition("/")
+    client = MlflowClient()
+    run = client.get_run(run_id)
+    models = [client.get_logged_model(each.model_id) for each in (run.outputs.model_outputs if run.outputs else ())]
+    chosen = [each for each in models if each.name == name.strip("/")]
+    return str(max(chosen, key=lambda each: each.creation_timestamp).artifact_location) if chosen else None
+
+
+def nearest_alias(name: str, alias: str) -> str:
+    """Return a hint at the alias of a model that is nearest to one that it does not have, or nothing."""
+    try:
+        return did_you_mean(alias, MlflowClient().get_registered_model(name).aliases)
+    except MlflowException:
+        return ""
+
+
 def nearest_name(uri: str) -> str:
-    """Return a hint at the registered model whose name is nearest to a `models:/` URI's, or nothing."""
+    """Return a hint at the registered model, or at its alias, whose name is nearest to a `models:/` URI's, or nothing."""
     if not uri.startswith("models:/") or uri.startswith("models:/m-"):
         return ""
     try:
@@ -93,7 +126,9 @@ def nearest_name(uri: str) -> str:
     except MlflowException:
         return ""
     name = uri.removeprefix("models:/").split("@")[0].split("/")[0]
-    return "" if name in known else did_you_mean(name, known)
+    if name not in known:
+        return did_you_mean(name, known)
+    return nearest_alias(name, uri.split("@", 1)[1]) if "@" in uri else ""
 
 
 def stage(spec: Spec) -> Path:

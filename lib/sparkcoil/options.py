@@ -6,16 +6,16 @@ MLflow lets signature defaults beat an explicit model_config, and ignores model_
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from sparkcoil import tasks
+from sparkcoil import native, tasks
 from sparkcoil.artifact import COMPONENTS, MODEL, LoggedModel
 from sparkcoil.errors import ConfigError, ModelError, first_line
-from sparkcoil.problems import from_pydantic, said
+from sparkcoil.problems import Problem, from_pydantic, said
 from sparkcoil.tasks import Options, Task
 
 RUN_FILE = "run file"
@@ -38,7 +38,7 @@ class Effective:
 
 
 def resolve(model: LoggedModel, task: Task, asked: Mapping[str, Any]) -> Effective:
-    """Return the effective options of a task on a model; raises ModelError for a logged value that no option takes."""
+    """Return the effective options of a task on a model; raises ModelError for a logged value that no option takes and that is in force."""
     known = task.options.model_fields
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -46,7 +46,6 @@ def resolve(model: LoggedModel, task: Task, asked: Mapping[str, Any]) -> Effecti
     for origin, given in (*logged(model, task), (RUN_FILE, asked)):
         chosen = {name: value for name, value in given.items() if name in known and task.is_set(name, value)}
         ignored.update({name: origin for name in given if name not in known})
-        refuse_wrong(model, task, chosen, origin)
         for name in rivals(task, chosen):
             values.pop(name, None)
             origins.pop(name, None)
@@ -55,23 +54,43 @@ def resolve(model: LoggedModel, task: Task, asked: Mapping[str, Any]) -> Effecti
     try:
         return Effective(task.options(**values), origins, ignored)
     except ValidationError as error:
-        raise ConfigError(model.uri, [f"model.options: {said(each)}" for each in from_pydantic(error, task.options)]) from None
+        raise refusal(model, [*from_pydantic(error, task.options)], origins) from None
+
+
+def refusal(model: LoggedModel, problems: Sequence[Problem], origins: Mapping[str, str]) -> ConfigError | ModelError:
+    """Return what is raised for options that are wrong: of the run file where any of them is its, else of the model as it was logged."""
+    homes = {origins.get(str(each.path[0])) if each.path else RUN_FILE for each in problems}
+    if RUN_FILE in homes or None in homes:
+        return ConfigError(model.uri, [f"model.options.{said(each)}" if each.path else f"model.options: {said(each)}" for each in problems])
+    told = "; ".join(said(each) for each in problems)
+    remedy = "log it with another, or set the option in the run file"
+    return ModelError(f"model.uri: {model.uri}: its {' and '.join(sorted(map(str, homes)))} cannot be used: {told}; {remedy}")
 
 
 def logged(model: LoggedModel, task: Task) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield what was logged with a model, lowest first, each with the name of its home."""
     name = str(model.flavor.get("task") or task.name)
     yield "task name", tasks.implied_options(task, name) or {}
+    yield "tokenizer", tokenizer_settings(model, task)
     if "do_sample" in task.options.model_fields:
         yield "generation config", generation_config(model, task, name)
-    yield "model config", model_config(model)
-    yield "signature", signature_defaults(model)
+    yield "model config", native.translated(task, model_config(model))
+    yield "signature", native.translated(task, signature_defaults(model))
+
+
+def tokenizer_settings(model: LoggedModel, task: Task) -> dict[str, Any]:
+    """Return which end of a long text a tokenizer cuts, where it was saved to cut the beginning."""
+    folders = (f"{COMPONENTS}/tokenizer", MODEL)
+    file = next((name for each in folders if (model.path / (name := f"{each}/tokenizer_config.json")).is_file()), None)
+    left = file is not None and model.read_json(file).get("truncation_side") == "left"
+    return {"truncation": "truncate_left"} if left and task.takes("truncation", "truncate_left") else {}
 
 
 def generation_config(model: LoggedModel, task: Task, name: str) -> dict[str, Any]:
     """Return the checkpoint's settings for generation that are options of the task, those for the task by name above the others."""
     special = model.config.get("task_specific_params") or {}
     joined = {**model.read_json(f"{MODEL}/generation_config.json"), **(special.get(name) or special.get(task.name) or {})}
+    joined = native.translated(task, joined)
     return {key: value for key, value in joined.items() if key in task.options.model_fields and key not in NEVER_FROM_CHECKPOINT}
 
 
@@ -89,17 +108,6 @@ def signature_defaults(model: LoggedModel) -> dict[str, Any]:
         return {each["name"]: each.get("default") for each in json.loads(written or "[]")}
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(f"model.uri: {model.uri}: the params of its signature cannot be read ({first_line(error)})") from None
-
-
-def refuse_wrong(model: LoggedModel, task: Task, chosen: Mapping[str, Any], origin: str) -> None:
-    """Raise ModelError for logged values that the task's options do not take; the run file's were judged before."""
-    try:
-        task.options(**chosen)
-    except ValidationError as error:
-        problems = "; ".join(said(each) for each in from_pydantic(error, task.options))
-        if origin == RUN_FILE:
-            raise ConfigError(model.uri, [f"model.options.{problems}"]) from None
-        raise ModelError(f"model.uri: {model.uri}: its {origin} cannot be used: {problems}; log it with another") from None
 
 
 def rivals(task: Task, chosen: Mapping[str, Any]) -> set[str]:

@@ -16,13 +16,15 @@ from sparkcoil.selection import Selection, select
 from sparkcoil.session import check_classic
 from sparkcoil.sink import Target
 from sparkcoil.source import PinnedSource
+from sparkcoil.tables import Detail
 
 
 @dataclass(frozen=True)
 class Run:
     """What a run has fixed before its first row; nothing of it changes while the run goes on.
 
-    `select` makes rows to be scored of rows of the source, `rows` are those of all of them that may be due.
+    `found` is the target as it was, None where it is missing; `select` makes rows to be scored of rows of the source, and `rows` are
+    those of all of them that may be due.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Run:
     challenger: Selection | None
     source: PinnedSource
     target: Target
+    found: Detail | None
     location: str
     stage: str
     conditions: Conditions
@@ -94,7 +97,7 @@ def prepared(spark: SparkSession, config: RunConfig, *, among: DataFrame | None 
     mark = receipt.mark_of(spark, config.source, pinned, how=how, digest=digest, deletes=config.target.deletes) if everything else None
     stage = staging.place(location, how=how, digest=digest)
     conditions = constraints.conditions(found, target.schema) if found else Conditions()
-    what = (config, selection, challenger, pinned, target, location, stage, conditions)
+    what = (config, selection, challenger, pinned, target, found, location, stage, conditions)
     return Run(uuid.uuid4().hex, *what, selecting, selecting(frame), roots, mark)
 
 

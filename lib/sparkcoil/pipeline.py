@@ -16,6 +16,7 @@ from sparkcoil import (
     monitor,
     pinned,
     receipt,
+    remedies,
     report,
     rows,
     sink,
@@ -68,7 +69,9 @@ def scored(spark: SparkSession, config: RunConfig, seen: Monitor, *, retry_faile
         with clock.stage("plan"):
             staging.clear(spark, this.location, but=this.stage)  # a killed run leaves its stage behind, which is of use to the same run
             this, todo = find_due(spark, this, retry_failed=retry_failed)
-            added = sink.create(spark, this.target)
+            sink.check_writes(this.target, this.found, todo.counts)
+            with remedies.refusing(f"target: {this.target.name}"):
+                added = sink.create(spark, this.target)
             if todo.counts["due"] and source.moves(config.source, this.source.version):
                 this, todo = fixed(spark, this, todo, retry_failed=retry_failed)
         progress = seen.follow(Progress(todo.counts["due"], config.rows, this.id, version=todo.version + added))

@@ -4,13 +4,13 @@ Knows nothing of Spark or MLflow.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from sparkcoil import compaction
-from sparkcoil.engines import Prepared
+from sparkcoil.engines import Findings, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.generation import GenerationOptions, Request
 from sparkcoil.steps import Ending
@@ -52,6 +52,7 @@ class Decoder:
     max_new_tokens: int
     min_length: int
     min_new_tokens: int
+    findings: Findings = Findings()
 
     @property
     def decoder_only(self) -> bool:
@@ -61,12 +62,18 @@ class Decoder:
     @cached_property
     def shares(self) -> bool:
         """Whether prompts may share the keys and values of what they begin with."""
-        return compaction.shares(self.model)
+        return self.findings.shares and self.findings.batching == "padded" and compaction.shares(self.model)
 
     @cached_property
     def lets_go(self) -> bool:
         """Whether rows can be taken out of what the model remembers."""
         return compaction.lets_go(self.model)
+
+    @cached_property
+    def special_tokens(self) -> Mapping[str, int]:
+        """The tokens of the vocabulary that have no text of their own, by their names."""
+        added: Mapping[int, Any] = getattr(self.tokenizer, "added_tokens_decoder", {})
+        return {str(token): number for number, token in added.items() if token.special}
 
     def default(self, plan: Plan, name: str) -> Any:
         """Return a setting as it holds for a plan: the plan's own, else the model's."""
@@ -91,6 +98,9 @@ def decoder(model: Any, tokenizer: Any) -> Decoder:
         min_new_tokens=own.min_new_tokens or 0,
     )
     own.max_length = own.max_new_tokens = own.min_length = own.min_new_tokens = None
+    # What is found out of a call is asked for here, and stop strings have become an option; a static cache would let no row go.
+    own.stop_strings = own.cache_implementation = None
+    own.return_dict_in_generate = own.output_scores = own.output_logits = own.output_attentions = own.output_hidden_states = False
     return found
 
 
@@ -126,7 +136,10 @@ def plan(found: Decoder, options: Any, ids: Sequence[int], *, standing: int, roo
     asked = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     asked |= {"do_sample": options.samples(), "num_return_sequences": options.wanted(), "min_new_tokens": fewest or None, **extra}
     seed = seed_of(options.seed, ids) if options.samples() else None
-    made = Plan(tuple(sorted(asked.items())), Ending(tuple(ids) if found.decoder_only else (), limit, options.stop), seed)
+    # A special token has no text in which a string could be found.
+    tokens = tuple(found.special_tokens[each] for each in options.stop if each in found.special_tokens)
+    ending = Ending(tuple(ids) if found.decoder_only else (), limit, options.stop, tokens)
+    made = Plan(tuple(sorted(asked.items())), ending, seed)
     if seed is None and options.wanted() > (found.default(made, "num_beams") or 1):
         raise RowError("input", "bad_option", "more than one text needs sampling, or as many num_beams")
     return made

@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkcoil import errors
-from sparkcoil.report import Cleared
+from sparkcoil.rates import Cleared
 from sparkcoil.selection import Selection
 from sparkcoil.spec import Spec
 

@@ -12,7 +12,8 @@ TASKS: Mapping[str, tuple[str, str]] = {
 }
 # What model classes begin with, and the reason.
 MODELS: Mapping[str, str] = {
-    "LayoutLM": "it reads words and their places, which text recognition (OCR) finds in a document, and none runs here"
+    "ImageGPT": "it reads the nearest of some colours in place of pixels",
+    "LayoutLM": "it reads words and their places, which text recognition (OCR) finds in a document, and none runs here",
 }
 
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from time import perf_counter, time
 from typing import Any, Literal
 
-from sparkcoil import error_budget, shown
+from sparkcoil import error_budget, native, rates, shown
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.pacing import Chunk
+from sparkcoil.rates import Cleared
 from sparkcoil.sections import RowsConfig
 from sparkcoil.shown import Shown
 from sparkcoil.verdicts import Verdict
@@ -19,7 +20,6 @@ Status = Literal["done", "nothing_due", "budget_exceeded"]
 
 # What became of the rows that were due, by the name of its count; copied rows are among the others.
 PARTS = {"ok": "ok", "failed": "failed", "unpublished": "not published", "copied": "copied"}
-SPEED = "{rows_per_second:,.1f} rows and {units_per_second:,.0f} {unit} a second, {dtype} on {device}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class RunReport(Shown):
             "status": f"{self.status}, exit code {self.exit_code}",
             "exceeded": self.exceeded or "",
             "model": str(self.model["uri"]),
+            "not followed": native.not_followed(self.options_ignored),
             "source": shown.at_version(self.source),
             "target": shown.at_version(self.target),
             "due": f"{self.rows.get('due', 0):,} of {self.rows.get('keys', 0):,} keys",
@@ -68,20 +69,11 @@ class RunReport(Shown):
             "failures": failed,
             "gates": f"{sum(each['holds'] for each in self.gates)} of {len(self.gates)} hold" if self.gates else "",
             "challenger": "{agree:,} of {compared:,} rows agree".format(**self.challenger) if self.challenger else "",
-            "throughput": SPEED.format(**self.throughput) if self.throughput else "",
+            "throughput": rates.SPEED.format(**self.throughput) if self.throughput else "",
+            **{name: str(self.throughput.get(name, "")) for name in rates.REMARKS},
             "seconds": f"{self.seconds.get('total', 0):.1f}" + (f": {stages}" if stages else ""),
         }
         return {name: said for name, said in lines.items() if said}
-
-
-@dataclass(frozen=True)
-class Cleared:
-    """What the executors found before the first row: the number format to run in, why where that was theirs to say, and their loads."""
-
-    dtype: str = "auto"
-    why: str | None = None
-    loads: int = 0
-    load_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -199,7 +191,7 @@ def finished(described: Mapping[str, Any], planned: Mapping[str, int], progress:
         exceeded=progress.exceeded,
         gates=[asdict(each) for each in progress.judged],
         seconds=clock.read(),
-        throughput=throughput(progress.windows, progress.cleared, clock.seconds.get("score", 0.0)),
+        throughput=rates.throughput(progress.windows, progress.cleared, clock.seconds.get("score", 0.0)),
     )
 
 
@@ -210,38 +202,3 @@ def merged(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         known = found.setdefault((each["stage"], each["code"]), {**each, "rows": 0})
         known["rows"] += each["rows"]
     return sorted(found.values(), key=lambda each: (-each["rows"], each["stage"], each["code"]))
-
-
-def throughput(windows: Sequence[Mapping[str, Any]], cleared: Cleared, seconds: float) -> dict[str, Any]:
-    """Return what the windows of a run come to; rates are over the run's `seconds` of scoring."""
-    if not windows:
-        return {}
-    rows, units = total(windows, "rows"), total(windows, "units")
-    computed = total(windows, "computed")
-    names = dict.fromkeys(["read", "prepare", "forward", "write", *(name for w in windows for name in w["seconds"])])
-    stages = {name: round(sum(w["seconds"].get(name, 0.0) for w in windows), 3) for name in names}
-    return {
-        "rows_per_second": round(rows / seconds, 2),
-        "unit": windows[0]["unit"],
-        "units": round(units, 1),
-        "units_per_second": round(units / seconds, 2),
-        "padding_efficiency": round(total(windows, "useful") / computed, 4) if computed else None,
-        "computed_rows": int(total(windows, "computed_rows")),
-        "forwards": int(total(windows, "forwards")),
-        "out_of_memory": int(total(windows, "out_of_memory")),
-        "model_loads": cleared.loads + int(total(windows, "loads")),
-        "worker_seconds": {"load": round(cleared.load_seconds + total(windows, "load_seconds"), 3), **stages},
-        "device": joined(windows, "device"),
-        "dtype": joined(windows, "dtype"),
-        **({"dtype_because": cleared.why} if cleared.why else {}),
-    }
-
-
-def joined(windows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Return what windows say of a name, those already joined included, each different answer once."""
-    return ", ".join(sorted({part for each in windows for part in str(each[name]).split(", ")}))
-
-
-def total(windows: Sequence[Mapping[str, Any]], name: str) -> float:
-    """Return the sum of one figure over all windows."""
-    return float(sum(w[name] for w in windows))

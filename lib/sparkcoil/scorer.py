@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import pandas as pd
 
 from sparkcoil import datagrams, engines, heard, tasks, watchdog, weights, wire
 from sparkcoil.batching import Budget
-from sparkcoil.engines import Engine, Placement
+from sparkcoil.engines import Engine, Placement, Tried
 from sparkcoil.errors import EnvironmentError_, RowError
 from sparkcoil.scoring import Record, Scoring
 from sparkcoil.spec import SPEC, Spec, read_spec
@@ -34,19 +34,30 @@ CACHED_ENGINES = 2
 SIZES = {"audio seconds": ("max_batch_seconds", 1.0), "kilopixels": ("max_batch_pixels", 1e-3)}
 
 
-_cached: OrderedDict[tuple[str, ...], Engine] = OrderedDict()
+@dataclass(frozen=True)
+class Loaded:
+    """An engine with the files that its model was loaded from, as they were then."""
+
+    engine: Engine
+    artifact: Path
+    marks: weights.Marks
 
 
-def cached_engine(spec: Spec, placement: Placement) -> tuple[Engine, float]:
+_cached: OrderedDict[tuple[str, ...], Loaded] = OrderedDict()
+
+
+def cached_engine(spec: Spec, placement: Placement) -> tuple[Loaded, float]:
     """Return the process's engine for a spec, with the seconds that loading it took: 0 where it was there."""
     key = (spec.weights.digest, spec.task, json.dumps([asdict(placement), spec.options], sort_keys=True))
-    if key in _cached:
+    if key in _cached and weights.unchanged(_cached[key].artifact, _cached[key].marks):
         _cached.move_to_end(key)
         return _cached[key], 0.0
     start = time.perf_counter()
     while len(_cached) >= CACHED_ENGINES:
         _cached.popitem(last=False)
-    _cached[key] = engine_of(spec, weights.locate(spec.weights), placement)
+    artifact = weights.locate(spec.weights)
+    before = weights.marks(artifact)
+    _cached[key] = Loaded(engine_of(spec, artifact, placement), artifact, before)
     return _cached[key], time.perf_counter() - start
 
 
@@ -58,7 +69,7 @@ def forget() -> None:
 def engine_of(spec: Spec, artifact: Path, placement: Placement) -> Engine:
     """Return the engine of a spec with its model loaded, whose forward passes are signs of life."""
     task, options = tasks.fitted(spec.task, spec.options)
-    engine = engines.load(engines.name_of(task, artifact), artifact, options, placement)
+    engine = engines.load(engines.name_of(task, artifact), artifact, options, placement, digest=spec.weights.digest)
     watchdog.listen(engine)
     return engine
 
@@ -134,6 +145,7 @@ class Scorer:
         assert self.scoring is not None
         self.scoring.computed = computed
         records, stats = self.scoring.score(rows)
+        weights.refuse_changed(self.loaded.artifact, self.loaded.marks)
         if not self.spec.batching:
             # What did not fit in memory once will not fit the next time: the engine outlives this handle.
             self.scoring.engine.budget = self.scoring.budget
@@ -155,9 +167,9 @@ class Scorer:
     def _load(self) -> float:
         self.placement = replace(self.spec.placement, device=device_here(self.spec.placement.device))
         quieten(self.placement.device)
-        engine, seconds = cached_engine(self.spec, self.placement)
+        self.loaded, seconds = cached_engine(self.spec, self.placement)
         limit = self.spec.timeout
-        self.scoring = scoring_of(self.spec, engine, nullcontext() if limit is None else watchdog.ending(limit))
+        self.scoring = scoring_of(self.spec, self.loaded.engine, nullcontext() if limit is None else watchdog.ending(limit))
         return seconds
 
 
@@ -169,9 +181,11 @@ def scoring_of(spec: Spec, engine: Engine, watch: AbstractContextManager[None]) 
 
 
 def where(engine: Engine, placement: Placement) -> dict[str, str]:
-    """Return where an engine runs, and in which number format."""
+    """Return where an engine runs, in which number format, and what its model was found to do that costs time."""
     model = getattr(engine, "model", None)
-    return {"device": placement.device, "dtype": str(getattr(model, "dtype", placement.dtype)).removeprefix("torch.")}
+    found = engines.REASONS.get(engine.findings.batching, "") if isinstance(engine, Tried) else ""
+    dtype = str(getattr(model, "dtype", placement.dtype)).removeprefix("torch.")
+    return {"device": placement.device, "dtype": dtype, "batching": found, "decoding": getattr(engine, "decoding", "")}
 
 
 def is_retry() -> bool:

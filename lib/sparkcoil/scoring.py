@@ -113,7 +113,7 @@ class Scoring:
             lengths = [each.length for each in inputs]
             ahead = self.engine if isinstance(self.engine, Expecting) else None
             expect = ahead.expect if ahead else None
-            outcome = batching.run(inputs, lengths, self._watched(len(inputs)), self.budget, exact=self.engine.exact_lengths, expect=expect)
+            outcome = batching.run(inputs, lengths, self._watched(len(inputs)), self.budget, self.engine.batching, expect=expect)
             self.budget = outcome.budget
             stats.seconds.update(ahead.spent() if ahead else {})
             stats.forwards += outcome.tally.forwards

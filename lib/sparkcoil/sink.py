@@ -15,7 +15,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType, TimestampType
 
-from sparkcoil import drift, ledger, tables
+from sparkcoil import drift, ledger, remedies, tables
 from sparkcoil.errors import SparkcoilError, TargetError, first_line
 from sparkcoil.rows import quote
 from sparkcoil.sections import TargetConfig
@@ -82,9 +82,10 @@ def ddl_fields(ddl: str) -> list[StructField]:
 
 
 def exists(spark: SparkSession, target: Target) -> bool:
-    """Tell whether the target is there already."""
+    """Tell whether the target is there already; raises TargetError for a name that can be none."""
     if target.table:
-        return bool(spark.catalog.tableExists(target.table))
+        with remedies.refusing(f"target: {target.name}"):
+            return bool(spark.catalog.tableExists(target.table))
     return DeltaTable.isDeltaTable(spark, str(target.path)) or has_files(spark, str(target.path))
 
 
@@ -110,6 +111,14 @@ def check(spark: SparkSession, target: Target) -> Detail | None:
     return detail
 
 
+def check_writes(target: Target, found: Detail | None, counts: Mapping[str, int]) -> None:
+    """Pass unless rows have to be changed in a table that takes only new ones; raises TargetError with the way out."""
+    changed = counts.get("known", 0) + counts.get("gone", 0)
+    if found is not None and changed and found.properties.get("delta.appendOnly") == "true":
+        remedy = remedies.REMEDIES["DELTA_CANNOT_MODIFY_APPEND_ONLY"].replace("…", target.name)
+        raise TargetError(f"target: {target.name} takes only new rows (delta.appendOnly), and {changed} of its own would change; {remedy}")
+
+
 def create(spark: SparkSession, target: Target) -> int:
     """Create the prediction table, empty, if it is not there; add to it what it may lack, and return how many commits that took."""
     if exists(spark, target):
@@ -123,6 +132,8 @@ def create(spark: SparkSession, target: Target) -> int:
     builder = builder.property(KEYS_PROPERTY, json.dumps(target.keys)).property(TASK_PROPERTY, target.task)
     for name, note in target.notes.items():
         builder = builder.property(f"{MODEL_PROPERTY}.{name}", note)
+    if tables.needs_mapping(target.schema):
+        builder = builder.property("delta.columnMapping.mode", "name")
     builder.property("delta.dataSkippingStatsColumns", ",".join(map(quote, measured))).execute()
     return 0
 
@@ -145,6 +156,12 @@ def read(spark: SparkSession, target: Target, at: int | None = None) -> DataFram
 
 def publish(spark: SparkSession, target: Target, rows: DataFrame, *, transaction: str, note: str, replaces: bool) -> None:
     """Put staged rows into the target by one commit that carries the note; Delta skips it if this transaction has been committed."""
+    with remedies.refusing(f"target: {target.name}", known=True):
+        put(spark, target, rows, transaction=transaction, note=note, replaces=replaces)
+
+
+def put(spark: SparkSession, target: Target, rows: DataFrame, *, transaction: str, note: str, replaces: bool) -> None:
+    """Do what `publish` does."""
     if replaces:
         with carrying(spark, transaction, note):
             # Each column by its name: "all" would ask the rows for those that Delta fills by itself.
@@ -222,7 +239,8 @@ def location(spark: SparkSession, target: Target, detail: Detail | None) -> str:
         return str(file_system(spark, target.path)[1])
     if detail is not None:
         return detail.location
-    *database, name = str(target.table).replace("`", "").split(".")
-    found = spark.catalog.getDatabase(".".join(database) or spark.catalog.currentDatabase())
+    *database, name = tables.parts_of(str(target.table))
+    with remedies.refusing(f"target: {target.name}"):
+        found = spark.catalog.getDatabase(".".join(map(quote, database)) or spark.catalog.currentDatabase())
     where = urlsplit(str(found.locationUri))  # encoded as a URI, unlike the location of a table that is there
     return f"{f'file:{unquote(where.path)}' if where.scheme in ('', 'file') else where.geturl()}/{name.lower()}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from delta.tables import DeltaTable
-from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
+from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructTy
 
 from sparkcoil import batchfile, folders, tables
 from sparkcoil.errors import SourceError, did_you_mean, first_line
+from sparkcoil.remedies import cause
 from sparkcoil.rows import quote
 from sparkcoil.sections import SourceConfig
 from sparkcoil.tables import Detail
@@ -21,6 +22,18 @@ from sparkcoil.tasks import Task, wired
 # As pandas and most other tools write it: Spark alone would end a row at a line break within quotes, and escape by a backslash.
 CSV_OPTIONS: Mapping[str, str] = {"header": "true", "multiLine": "true", "escape": '"'}
 CONDITION = re.compile(r"\[[A-Z][A-Z0-9_.]+\]")
+# The column in which Spark puts what is no JSON.
+CORRUPT = "_corrupt_record"
+# The hidden column of what Spark knows of a row's file, and where a binaryFile source has the same.
+METADATA = "_metadata."
+OF_FILES: Mapping[str, str] = {
+    "file_path": "path",
+    "file_name": "element_at(split(path, '/'), -1)",
+    "file_size": "length",
+    "file_modification_time": "modificationTime",
+    "file_block_start": "0L",
+    "file_block_length": "length",
+}
 # Functions of time or chance: read twice, a row with one of them has two values.
 VOLATILE = re.compile(
     r"(?i)\b(now|curdate|current_\w+|localtimestamp|unix_timestamp|rand\w*|uniform|uuid|shuffle|monotonically_increasing_id)\b"
@@ -61,6 +74,7 @@ def pin(spark: SparkSession, source: SourceConfig) -> PinnedSource:
         table = delta_table(spark, source)
         version = tables.newest(table).version if table is not None and source.version is None else source.version
         frame = read(spark, source, version)
+        refuse_corrupt(frame, source)
         detail = tables.detail(table) if table is not None else None
         return PinnedSource(name, version, frame.where(source.where) if source.where else frame, detail)
     except (PySparkException, Py4JError) as error:
@@ -97,16 +111,30 @@ def read(spark: SparkSession, source: SourceConfig, version: int | None) -> Data
         return batchfile.read(spark, str(source.path), source.options)
     options = {**(CSV_OPTIONS if source.format == "csv" else {}), **source.options}
     frame = reader.format(str(source.format)).options(**options).load(str(source.path))
-    return folders.with_empty_files(frame) if source.format == "binaryFile" else frame
+    return with_metadata(folders.with_empty_files(frame) if source.format == "binaryFile" else frame, source)
 
 
-def cause(error: BaseException) -> str:
-    """Return the first line of what Spark says went wrong, without the call and the stack that py4j puts around it."""
-    if not isinstance(error, Py4JJavaError):
-        return first_line(error)
-    thrown = error.java_exception
-    lines = str(thrown.getMessage() or thrown.getClass().getName()).strip().splitlines()
-    return lines[0]
+def with_metadata(frame: DataFrame, source: SourceConfig) -> DataFrame:
+    """Return the rows of files with the columns that keys name of what Spark knows of each file, such as `_metadata.file_path`."""
+    asked = [key for key in source.keys if key.startswith(METADATA) and key not in frame.columns]
+    # What Spark makes of a folder may have rows of empty files beside its own, whose columns say the same.
+    own = OF_FILES if source.format == "binaryFile" else {}
+    fields = ((key, key.removeprefix(METADATA)) for key in asked)
+    return frame.select("*", *(F.expr(own.get(field, f"_metadata.{field}")).alias(key) for key, field in fields)) if asked else frame
+
+
+def refuse_corrupt(frame: DataFrame, source: SourceConfig) -> None:
+    """Pass unless Spark has found lines that are no JSON, which come as rows without a key; raises SourceError naming a file with one."""
+    if source.format != "json" or CORRUPT not in frame.columns or {"mode", "columnNameOfCorruptRecord"} & set(source.options):
+        return
+    others = [F.col(quote(name)) for name in frame.columns if name != CORRUPT][:1]
+    if not others:
+        raise SourceError(f"source: {source.path}: none of its lines is a JSON object")
+    # Only with another column is what Spark keeps of such a line to be had.
+    corrupt = frame.select(CORRUPT, *others, "_metadata.file_path").where(F.col(CORRUPT).isNotNull()).limit(1).collect()
+    if corrupt:
+        remedy = "mend it, or leave such lines out by source.options.mode: DROPMALFORMED"
+        raise SourceError(f"source: {source.path}: {corrupt[0]['file_path']} is malformed: it has a line that is no JSON object; {remedy}")
 
 
 def unreadable(error: BaseException) -> str | None:

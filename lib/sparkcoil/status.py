@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from sparkcoil.errors import BudgetExceeded
 from sparkcoil.estimate import spoken
-from sparkcoil.report import Progress, RunReport, total
+from sparkcoil.rates import total
+from sparkcoil.report import Progress, RunReport
 
 State = Literal["running", "done", "nothing_due", "budget_exceeded", "failed"]
 

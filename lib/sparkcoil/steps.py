@@ -16,7 +16,7 @@ from sparkcoil.generation import Completion
 
 @dataclass(frozen=True)
 class Ending:
-    """Where a row's text ends, if the model does not end it: after so many new tokens, or at one of the strings.
+    """Where a row's text ends, if the model does not end it: after so many new tokens, at one of the strings, or at one of the tokens.
 
     `context` is the prompt that the new tokens go on from; a tokenizer drops a leading space where it does not know it.
     """
@@ -24,6 +24,7 @@ class Ending:
     context: tuple[int, ...]
     limit: int
     stop: tuple[str, ...]
+    tokens: tuple[int, ...] = ()
 
 
 def new_text(tokenizer: Any, ending: Ending, tokens: Sequence[int]) -> str:
@@ -41,7 +42,7 @@ def decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
 def completed(tokenizer: Any, ending: Ending, tokens: Sequence[int], eos: Sequence[int]) -> Completion:
     """Return what a row generated, up to its end: what follows it in the model's output is padding, or other rows' time."""
     tokens = tokens[: ending.limit]
-    end = next((i + 1 for i, token in enumerate(tokens) if token in eos), None)
+    end = next((i + 1 for i, token in enumerate(tokens) if token in eos or token in ending.tokens), None)
     tokens = tokens[:end]
     text = new_text(tokenizer, ending, tokens)
     if not stopped(text, ending.stop):
@@ -63,7 +64,7 @@ class Ended(StoppingCriteria):
         self.endings = endings
         self.start = start
         self.limits = torch.tensor([each.limit for each in endings])
-        self.stops = any(each.stop for each in endings)
+        self.stops = any(each.stop or each.tokens for each in endings)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """Return which sequences are over; beams and texts of one row are neighbours."""
@@ -75,6 +76,8 @@ class Ended(StoppingCriteria):
 
     def _over(self, ending: Ending, ids: torch.Tensor) -> bool:
         if len(ids) - self.start >= ending.limit:
+            return True
+        if int(ids[-1]) in ending.tokens and len(ids) > self.start:
             return True
         if not ending.stop:
             return False

@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamReader
 
-from sparkcoil import display, pinned, sink
+from sparkcoil import display, pinned, remedies, sink
 from sparkcoil.config import RunConfig
 from sparkcoil.display import Show
 from sparkcoil.errors import SourceError
@@ -70,7 +70,8 @@ def start(
     this = pinned.prepared(spark, config)
     if this.source.detail is None:
         raise SourceError(f"source: {this.source.name}: mode: {config.mode} asks for a Delta table")
-    sink.create(spark, this.target)
+    with remedies.refusing(f"target: {this.target.name}"):
+        sink.create(spark, this.target)
     # Aliases are resolved once, for as long as the stream goes on.
     uris = {"model": this.selection.logged.uri, **({"challenger": this.challenger.logged.uri} if this.challenger else {})}
     fixed = config.model_copy(update={name: getattr(config, name).model_copy(update={"uri": uri}) for name, uri in uris.items()})

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sparkcoil import batching, scorer, watchdog
+from sparkcoil import batching, scorer, watchdog, weights
 from sparkcoil.errors import RefusedError, SparkcoilError, first_line
 from sparkcoil.scoring import Record, Scoring, Stats
 from sparkcoil.spec import Spec
@@ -41,12 +41,18 @@ def main(number: int) -> None:
     asked = requests(channel)
     loading: Loading = asked.get()
     try:
+        before = weights.marks(loading.artifact)
         scoring, about = loaded(loading, watch(channel, loading.spec.timeout))
     except Exception as error:
         refuse(channel, error)
     channel.send(("done", about))
     while True:
-        channel.send(("done", *scored(scoring, asked.get(), channel)))
+        records, stats = scored(scoring, asked.get(), channel)
+        try:
+            weights.refuse_changed(loading.artifact, before)
+        except SparkcoilError as error:
+            refuse(channel, error)
+        channel.send(("done", records, stats))
 
 
 def prepare() -> None:

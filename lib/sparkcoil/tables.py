@@ -1,17 +1,20 @@
 """What Delta tables and Hadoop's file systems say of themselves: a table's identity, place and newest commit, a folder's files."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import Row, SparkSession
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 # Commits that leave the rows of a table as they are.
 UPKEEP = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END"})
 RECENT = 8
+# Characters that Delta takes in a column's name only where it maps names to others.
+UNFIT = set(" ,;{}()\n\t=")
 # What an append, or else a MERGE, says of the rows that it wrote.
 WRITTEN = (("numOutputRows",), ("numTargetRowsInserted", "numTargetRowsUpdated", "numTargetRowsDeleted"))
 
@@ -105,3 +108,17 @@ def file_system(spark: SparkSession, path: str) -> tuple[Any, Any]:
     found = jvm.org.apache.hadoop.fs.Path(path)
     system = found.getFileSystem(spark._jsc.hadoopConfiguration())
     return system, system.makeQualified(found)
+
+
+def needs_mapping(kind: DataType) -> bool:
+    """Tell whether a type has a name in it that Parquet does not take, such as one of a CSV file's header with a blank in it."""
+    if isinstance(kind, StructType):
+        return any(UNFIT & set(each.name) or needs_mapping(each.dataType) for each in kind)
+    if isinstance(kind, MapType):
+        return needs_mapping(kind.keyType) or needs_mapping(kind.valueType)
+    return isinstance(kind, ArrayType) and needs_mapping(kind.elementType)
+
+
+def parts_of(name: str) -> list[str]:
+    """Return the parts of a table's name as SQL writes it, without the backticks that are around some."""
+    return [quoted.replace("``", "`") if quoted else plain for quoted, plain in re.findall(r"`((?:[^`]|``)+)`|([^.`]+)", name)]

@@ -15,7 +15,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import ArrayType, DataType, StringType, StructType
 
 from sparkcoil import files, ledger, models, preflight, weights
-from sparkcoil.report import Cleared
+from sparkcoil.rates import Cleared
 from sparkcoil.sections import BatchingConfig
 from sparkcoil.selection import Selection
 from sparkcoil.spec import Spec

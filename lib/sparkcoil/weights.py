@@ -86,3 +86,30 @@ def verify(found: str, weights: Weights, place: Path) -> None:
     """Pass if an executor has the files that the driver has seen; raises ModelError."""
     if found != weights.digest:
         raise ModelError(f"the model in {place} on this executor is not the run's: expected digest {weights.digest}, found {found}")
+
+
+Marks = tuple[tuple[str, int, int, int], ...]
+"""The files of an artifact with the size, the inode and the time of each."""
+
+
+def marks(artifact: Path) -> Marks:
+    """Return what shows whether any file of an artifact has been written since."""
+    found = [(str(each), each.stat()) for each in digest.files(artifact)]
+    return tuple((name, stat.st_size, stat.st_ino, stat.st_mtime_ns) for name, stat in found)
+
+
+def unchanged(artifact: Path, before: Marks) -> bool:
+    """Tell whether the files of an artifact are those that they were."""
+    try:
+        return marks(artifact) == before
+    except OSError:
+        return False
+
+
+def refuse_changed(artifact: Path, before: Marks) -> None:
+    """Pass while the files of a model are those that were loaded; raises ModelError.
+
+    Weights that are mapped into memory change with their file, under a digest that is no longer theirs.
+    """
+    if not unchanged(artifact, before):
+        raise ModelError(f"model.uri: files in {artifact} were written while the model was in use; log the new model as one of its own")

@@ -76,11 +76,11 @@ class Piece(NamedTuple):
     after: int
 
 
-def cut(count: int, length: int, stride: int) -> Iterator[Piece]:
-    """Yield the pieces of so many samples; the last one ends with them."""
-    for start in range(0, count, length - 2 * stride):
+def cut(count: int, length: int, left: int, right: int) -> Iterator[Piece]:
+    """Yield the pieces of so many samples, of which each shares some with the one before and the one after; the last one ends with them."""
+    for start in range(0, count, length - left - right):
         last = start + length >= count
-        yield Piece(start, min(length, count - start), 0 if start == 0 else stride, 0 if last else stride)
+        yield Piece(start, min(length, count - start), 0 if start == 0 else left, 0 if last else right)
         if last:
             return
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from sparkcoil import decoding, planning
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement, Prepared
+from sparkcoil import decoding, planning, rehearsal
+from sparkcoil.batching import Batching, Budget
+from sparkcoil.engines import Findings, Placement, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.generation import Generated, Request
 from sparkcoil.planning import Decoder
@@ -39,7 +39,22 @@ class Writer(ABC):
     budget: Budget
     unit: str = "tokens"
     per_unit: float = 1.0
-    exact_lengths: bool = False
+    batching: Batching = "padded"
+    findings: Findings = Findings()
+
+    @property
+    @abstractmethod
+    def readable(self) -> int:
+        """The tokens that a prompt may have."""
+
+    def examine(self) -> Findings:
+        """Return what the model does with prompts that are padded and alone, and with those that share what they begin with."""
+        return rehearsal.examined(self.decoder, self.readable)
+
+    def follow(self, findings: Findings) -> None:
+        """Generate texts together as the model allows it."""
+        self.decoder = replace(self.decoder, findings=findings)
+        self.batching = findings.batching
 
     @abstractmethod
     def prompt(self, request: Request) -> Prepared:

@@ -60,7 +60,7 @@ def window_padding(workload: Workload, artifact: Path) -> float:
     task, options, engine, budget = scorer.scoring.task, scorer.scoring.options, scorer.scoring.engine, scorer.scoring.budget
     items = [task.read(row, options)[0] for row in as_rows(workload, [*dict.fromkeys(workload.rows(WINDOW))])]
     lengths = [part.length for each in engine.prepare(items) for part in getattr(each, "parts", (each,))]
-    tally = batching.run(lengths, lengths, list, budget, exact=engine.exact_lengths).tally
+    tally = batching.run(lengths, lengths, list, budget, engine.batching).tally
     return tally.useful / tally.computed
 
 

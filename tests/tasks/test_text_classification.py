@@ -168,7 +168,9 @@ def test_nothing_of_a_text_or_of_a_second_text_is_cut_where_it_is_read_by_stride
         one, other = tiny.scored(TASK, tmp_path, rows, truncation="stride")
         cut, same = tiny.scored(TASK, tmp_path, rows)
         assert (one.warnings, cut.warnings) == ((), ("truncated",))
-        assert one.prediction != other.prediction and cut.prediction == same.prediction
+        # Equal inputs in one batch may differ in the last digits, by where in it they are.
+        assert one.prediction["score"] != pytest.approx(other.prediction["score"], rel=1e-4)
+        assert cut.prediction["score"] == pytest.approx(same.prediction["score"], rel=1e-5)
 
 
 def test_a_tokenizer_that_knows_no_offsets_is_refused_where_texts_are_read_by_strides(tmp_path: Path) -> None:

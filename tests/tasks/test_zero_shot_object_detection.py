@@ -98,7 +98,7 @@ def test_labels_are_read_once_for_all_windows_and_images_seen_once_for_all_label
     engine.model.owlvit.vision_model.register_forward_hook(lambda _, given, out: seen.append(len(out.pooler_output)))
     for start in range(0, 6, 2):
         running.score(rows_of(IMAGES[start : start + 2]))
-    assert (read, sum(seen)) == ([len(LABELS)], 6)
+    assert (sum(read), sum(seen)) == (len(LABELS), 6)
 
 
 def test_what_is_no_image_or_cannot_be_asked_fails_alone(one: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from sparkcoil.artifact import LoggedModel
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.errors import RowError
 from sparkcoil.tasks import Facts, Options, Task
 
@@ -40,13 +40,13 @@ class Engine(Protocol):
 
     A batch may hold inputs of any rows: all parts of a window's rows are sorted and batched together.
     `unit` names what throughput is counted in; `length / per_unit` is an input's amount of it.
-    With `exact_lengths`, padding would change results, so that only inputs of equal length share a batch.
+    `batching` tells which inputs may share a batch without changing each other's results.
     """
 
     facts: Facts
     unit: str
     per_unit: float
-    exact_lengths: bool
+    batching: Batching
     budget: Budget
 
     def prepare(self, items: Sequence[Any]) -> Sequence[Prepared | Parts | RowError]: ...
@@ -64,6 +64,33 @@ class Expecting(Protocol):
     def expect(self, batch: Sequence[Prepared]) -> None: ...
 
     def spent(self) -> Mapping[str, float]: ...
+
+
+REASONS: Mapping[Batching, str] = {
+    "exact lengths": "exact lengths, since padding changes this model's results",
+    "one by one": "one by one, since rows beside it change a row's results",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """How rows may share a batch, whether prompts may share what they begin with, and whether the model changes itself."""
+
+    batching: Batching = "padded"
+    shares: bool = True
+    changes: bool = False
+
+
+@runtime_checkable
+class Tried(Protocol):
+    """An engine whose model is tried when it is loaded: `examine` runs forward passes, `follow` heeds what they found."""
+
+    model: Any
+    findings: Findings
+
+    def examine(self) -> Findings: ...
+
+    def follow(self, findings: Findings) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -85,7 +112,14 @@ def name_of(task: Task, artifact: Path) -> str:
     return task.engine_of(LoggedModel(str(artifact), None, artifact).architecture)
 
 
-def load(name: str, artifact: Path, options: Options, placement: Placement) -> Engine:
-    """Return the engine of that name with the model of an MLflow transformers artifact loaded into it."""
+def load(name: str, artifact: Path, options: Options, placement: Placement, *, digest: str | None = None) -> Engine:
+    """Return the engine of that name with the model of an MLflow transformers artifact loaded into it.
+
+    What the model does with padding is tried, once for each `digest` on this machine. Raises ModelError for a model that cannot be scored.
+    """
     engine: Engine = importlib.import_module(f"{__name__}.{name}").load(artifact, options, placement)
+    if isinstance(engine, Tried):
+        from sparkcoil import trial
+
+        trial.settle(engine, name, digest)
     return engine

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from sparkcoil import batching, checkpoint
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement, Prepared, encoder
+from sparkcoil.batching import Batching, Budget
+from sparkcoil.engines import Findings, Placement, Prepared, encoder, extraction
+from sparkcoil.engines.extraction import Extractor, Features
 from sparkcoil.engines.hearing import TOO_SHORT, Clip, Ear, Heard, Hearer
 from sparkcoil.errors import RowError
 from sparkcoil.media import Samples
@@ -40,13 +41,14 @@ class Acoustic(Hearer):
     Where features have one size, however long the sound is, it is cut after `readable` samples.
     """
 
-    feature_extractor: Any
+    extractor: Extractor
     model: Any
     facts: Facts
     budget: Budget
-    exact_lengths: bool
     readable: int | None
     per_unit: float
+    batching: Batching = "padded"
+    findings: Findings = Findings()
     unit: str = "audio seconds"
     ear: Ear = field(init=False)
 
@@ -66,18 +68,25 @@ class Acoustic(Hearer):
             return Prepared(Clip(sound), samples)
         return Prepared(Clip(sound, 0.0, self.readable / self.ear.rate + MORE_SECONDS), self.readable)
 
-    def extract(self, samples: Samples) -> np.ndarray:
-        """Return the features of one sound as the extractor gives them, time first where their number depends on its length."""
+    def extract(self, samples: Samples) -> Features:
+        """Return the features of one sound; raises RowError for one that is shorter than a frame, or that the extractor refuses."""
         if self._frames(len(samples)) < 1:
             raise TOO_SHORT
-        extracted = self.feature_extractor(samples, sampling_rate=int(self.per_unit))
-        return np.asarray(extracted[self.feature_extractor.model_input_names[0]][0], dtype=np.float32)
+        return self.extractor.features(samples)
+
+    def examine(self) -> Findings:
+        """Return what the model does with sounds that are padded and alone."""
+        return self.extractor.examined(has_own_frames=False)
+
+    def follow(self, findings: Findings) -> None:
+        """Take sounds into batches as the model allows it."""
+        self.batching = findings.batching
 
     def _frames(self, samples: int) -> int:
-        if hasattr(self.feature_extractor, "n_samples"):
+        if hasattr(self.extractor.feature_extractor, "n_samples"):
             return samples  # a Whisper's are filled up before they are cut into frames
-        lengths = getattr(self.model, "_get_feat_extract_output_lengths", None)
-        return int(lengths(samples)) if lengths and samples else int(samples / self.per_unit / FRAME_SECONDS)
+        frames = self.extractor.frames(samples) if self.extractor.is_waveform else None
+        return int(samples / self.per_unit / FRAME_SECONDS) if frames is None else frames
 
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Labelling | RowError]:
         """Return the logits of each sound; one that cannot be decoded, or is too short, fails by itself."""
@@ -87,7 +96,7 @@ class Acoustic(Hearer):
     def _labellings(self, sounds: Sequence[Heard]) -> list[Labelling]:
         found: dict[int, np.ndarray] = {}
         # A recording may break off before the length that its header declares, by which the batch was made.
-        for length in {each.length for each in sounds} if self.exact_lengths else {None}:
+        for length in {each.length for each in sounds} if self.batching == "exact lengths" else {None}:
             group = [i for i, each in enumerate(sounds) if length in (None, each.length)]
             found.update(zip(group, self._logits([sounds[i].features for i in group]), strict=True))
         return [Labelling(found[i], self._warnings(each)) for i, each in enumerate(sounds)]
@@ -97,17 +106,8 @@ class Acoustic(Hearer):
         return (*heard.warnings, *(("truncated",) if cut else ()))
 
     @torch.inference_mode()
-    def _logits(self, features: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-        longest = max(len(each) for each in features)
-        table = np.full((len(features), longest, *features[0].shape[1:]), self.feature_extractor.padding_value, dtype=np.float32)
-        mask = np.zeros((len(features), longest), dtype=np.int64)
-        for i, each in enumerate(features):
-            table[i, : len(each)] = each
-            mask[i, : len(each)] = 1
-        inputs = {self.feature_extractor.model_input_names[0]: torch.from_numpy(table).to(self.model.device, self.model.dtype)}
-        if not mask.all():
-            inputs["attention_mask"] = torch.from_numpy(mask).to(self.model.device)
-        yield from encoder.array(self.model(**inputs).logits)
+    def _logits(self, features: Sequence[Features]) -> Iterator[np.ndarray]:
+        yield from encoder.array(self.model(**self.extractor.joined(features)).logits)
 
 
 def load(artifact: Path, options: Any, placement: Placement) -> Acoustic:
@@ -115,19 +115,12 @@ def load(artifact: Path, options: Any, placement: Placement) -> Acoustic:
     feature_extractor = checkpoint.load_feature_extractor(artifact, placement)
     model = checkpoint.load_model(artifact, "AutoModelForAudioClassification", placement)
     rate, cpu = feature_extractor.sampling_rate, placement.device == "cpu"
-    engine = Acoustic(
-        feature_extractor,
-        model,
-        facts=encoder.facts(model.config),
-        budget=Budget((CPU_SECONDS if cpu else GPU_SECONDS) * rate, 64),
-        # Without a mask, padding changes the result; with group norm it does in any case, since that is over time.
-        exact_lengths=not feature_extractor.return_attention_mask or getattr(model.config, "feat_extract_norm", None) == "group",
-        readable=None,
-        per_unit=rate,
-    )
-    if engine.extract(np.zeros(rate, np.float32)).shape == engine.extract(np.zeros(2 * rate, np.float32)).shape:
+    extractor = extraction.extractor_of(feature_extractor, model)
+    budget = Budget((CPU_SECONDS if cpu else GPU_SECONDS) * rate, 64)
+    engine = Acoustic(extractor, model, facts=encoder.facts(model.config), budget=budget, readable=None, per_unit=rate)
+    if extractor.is_of_one_size():
         sounds = CPU_SOUNDS if cpu else GPU_SOUNDS
-        engine.exact_lengths, engine.readable = False, readable(feature_extractor)
+        engine.readable = readable(feature_extractor)
         engine.budget = Budget(sounds * (engine.readable or rate), sounds)
     return engine
 

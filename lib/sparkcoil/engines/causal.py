@@ -20,6 +20,11 @@ class Causal(Writer):
 
     positions: int
 
+    @property
+    def readable(self) -> int:
+        """The tokens that a prompt may have."""
+        return self.positions
+
     def prompt(self, request: Request) -> Prepared:
         """Return the token ids of a prompt, cut to what leaves room for new ones; raises RowError where none is left."""
         options = request.options
@@ -36,8 +41,13 @@ class Causal(Writer):
     def _rendered(self, request: Request) -> str:
         if isinstance(request.content, str):
             return request.content
+        messages = [*map(dict, request.content)]
+        # Like the native pipeline: a conversation that the assistant has begun to answer is gone on with.
+        begun = messages[-1].get("role") == "assistant"
         try:
-            text = self.tokenizer.apply_chat_template([*map(dict, request.content)], tokenize=False, add_generation_prompt=True)
+            text = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=not begun, continue_final_message=begun
+            )
         except TemplateError:
             raise RowError(
                 "input", "bad_messages", "the model's chat template refuses the messages, such as for the order of roles"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sparkcoil import batching, checkpoint
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.engines import Placement, Prepared, encoder
 from sparkcoil.engines.hearing import Clip, Ear, Heard, Hearer
 from sparkcoil.engines.places import Labels, Likening, Places
@@ -54,7 +54,7 @@ class Clap(Hearer):
     budget: Budget
     per_unit: float
     unit: str = "audio seconds"
-    exact_lengths: bool = False
+    batching: Batching = "padded"
     ear: Ear = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """CTC speech models such as wav2vec2 and HuBERT: transcribed in batches by length, long recordings in chunks that overlap."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy.typing as npt
 import torch
 
 from sparkcoil import batching, checkpoint
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Parts, Placement, Prepared
+from sparkcoil.artifact import MODEL
+from sparkcoil.batching import Batching, Budget
+from sparkcoil.engines import Findings, Parts, Placement, Prepared, extraction
+from sparkcoil.engines.encoder import NON_FINITE
+from sparkcoil.engines.extraction import Extractor
 from sparkcoil.engines.hearing import TOO_SHORT, Clip, Ear, Heard, Hearer
 from sparkcoil.errors import ModelError, RowError
-from sparkcoil.media import Samples
 from sparkcoil.recordings import Sound
 from sparkcoil.tasks import Facts
 from sparkcoil.tasks.automatic_speech_recognition import WHISPER_OPTIONS
@@ -24,6 +26,8 @@ from sparkcoil.transcripts import Segment, Spoken, Transcript, Word
 CPU_SECONDS, GPU_SECONDS = 30, 960
 # Unless asked, only a recording of more than a minute is cut: what attention costs grows with the square of the length.
 CHUNK_SECONDS, WHOLE_SECONDS = 30.0, 60.0
+# The folder of a language model, which weighs words where pyctcdecode and kenlm search beams; here the likeliest token is taken.
+NGRAMS, GREEDY = "language_model", "greedy, since the n-gram model of this checkpoint is not used"
 # Where nothing is said for so long, a segment ends.
 PAUSE_SECONDS = 0.5
 
@@ -68,22 +72,39 @@ class Chunk(Clip):
 
 @dataclass
 class Ctc(Hearer):
-    """A model with its ear and its tokenizer; `forward` gives a recording's transcript, of a chunk the Frames, which `facts` can join."""
+    """A model with its ear and its tokenizer; `forward` gives a recording's transcript, of a chunk the Frames, which `facts` can join.
+
+    `ratio` is how many samples one frame of the model stands for; `decoding` is what a reader of the report should know of it.
+    """
 
     ear: Ear
+    extractor: Extractor
     model: Any
     tokenizer: Any
     timestamps: str
+    ratio: float
     chunking: Chunking
     budget: Budget
-    exact_lengths: bool
     per_unit: float
+    decoding: str = ""
+    batching: Batching = "padded"
+    findings: Findings = Findings()
     unit: str = "audio seconds"
 
     @property
     def facts(self) -> Facts:
         """What makes a transcript of the Frames of a recording's chunks."""
         return {"transcript": self._transcript}
+
+    def examine(self) -> Findings:
+        """Return what the model does with sounds that are padded and alone; without a count of its frames it is given equal lengths."""
+        countable = self.extractor.frames(1_000) is not None
+        found = self.extractor.examined(has_own_frames=countable)
+        return found if countable or found.batching != "padded" else replace(found, batching="exact lengths")
+
+    def follow(self, findings: Findings) -> None:
+        """Take sounds into batches as the model allows it."""
+        self.batching = findings.batching
 
     def prepare(self, items: Sequence[Spoken]) -> list[Prepared | Parts | RowError]:
         """Return each recording, or its chunks, with the length that the header tells; nothing is decoded yet."""
@@ -112,7 +133,8 @@ class Ctc(Hearer):
         return Prepared(Chunk(sound, start / self.ear.rate, seconds, left, right), end - start)
 
     def _frames(self, samples: int) -> int:
-        return int(self.model._get_feat_extract_output_lengths(samples)) if samples else 0
+        frames = self.extractor.frames(samples) if self.extractor.is_waveform else None
+        return int(samples / self.ratio) if frames is None else frames
 
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
         """Return what is heard in each clip; one that cannot be decoded, or is too short, fails by itself."""
@@ -129,7 +151,7 @@ class Ctc(Hearer):
         # Where the recording breaks off, what is missing of the chunk is context first.
         missing = 0 if clip.seconds is None else max(0, round(clip.seconds * self.ear.rate) - heard.length)
         samples = max(1, heard.length)
-        frames = round(samples / self.model.config.inputs_to_logits_ratio)
+        frames = round(samples / self.ratio)
         left, right = (round(stride / samples * frames) for stride in (clip.left, max(0, clip.right - missing)))
         return Frames(tokens[left : frames - right if right else None], heard.ends, heard.warnings)
 
@@ -138,7 +160,7 @@ class Ctc(Hearer):
         found: list[Any] = [np.empty(0, np.int64)] * len(clips)
         enough = [i for i, each in enumerate(clips) if self._frames(each.length) >= 1]
         # A recording may break off before the length that its header declares, by which the batch was made.
-        lengths = {clips[i].length for i in enough} if self.exact_lengths else {None}
+        lengths = {clips[i].length for i in enough} if self.batching == "exact lengths" else {None}
         for length in lengths:
             group = [i for i in enough if length in (None, clips[i].length)]
             for i, tokens in zip(group, self._run([clips[i] for i in group]) if group else (), strict=True):
@@ -147,20 +169,13 @@ class Ctc(Hearer):
 
     @torch.inference_mode()
     def _run(self, clips: Sequence[Heard]) -> Iterator[Any]:
-        samples = np.zeros((len(clips), max(each.length for each in clips)), dtype=np.float32)
-        mask = np.zeros(samples.shape, dtype=np.int64)
-        for i, each in enumerate(clips):
-            samples[i, : each.length] = each.features
-            mask[i, : each.length] = 1
-        inputs = {"input_values": torch.from_numpy(samples).to(self.model.device, self.model.dtype)}
-        if not mask.all():
-            inputs["attention_mask"] = torch.from_numpy(mask).to(self.model.device)
-        logits = self.model(**inputs).logits.float()
+        features = [each.features for each in clips]
+        logits = self.model(**self.extractor.joined(features)).logits.float()
         finite = torch.isfinite(logits).all(dim=2).cpu().numpy()
         tokens = logits.argmax(dim=2).cpu().numpy()
-        for i, each in enumerate(clips):
-            frames = self._frames(each.length)
-            yield tokens[i, :frames] if finite[i, :frames].all() else RowError("output", "non_finite", "the model gave NaN or infinity")
+        for i, each in enumerate(features):
+            frames = self.extractor.frames(self.extractor.length(each))
+            yield tokens[i, :frames] if finite[i, :frames].all() else NON_FINITE
 
     def _transcript(self, parts: Sequence[Frames]) -> Transcript:
         tokens = np.concatenate([each.tokens for each in parts])
@@ -174,7 +189,7 @@ class Ctc(Hearer):
         return Transcript(decoded.text, seconds, None, segments, words if self.timestamps == "word" else (), warnings)
 
     def _word(self, offsets: dict[str, Any]) -> Word:
-        step = self.model.config.inputs_to_logits_ratio / self.per_unit
+        step = self.ratio / self.per_unit
         return Word(offsets["word"], round(offsets["start_offset"] * step, 3), round(offsets["end_offset"] * step, 3))
 
 
@@ -187,20 +202,30 @@ def load(artifact: Path, options: Any, placement: Placement) -> Ctc:
     rate = int(feature_extractor.sampling_rate)
     seconds = CPU_SECONDS if placement.device == "cpu" else GPU_SECONDS
 
-    def extract(samples: Samples) -> Any:
-        return np.asarray(feature_extractor(samples, sampling_rate=rate)["input_values"][0], dtype=np.float32)
-
+    extractor = extraction.extractor_of(feature_extractor, model)
+    ratio = samples_per_frame(extractor)
     return Ctc(
-        Ear(rate, extract),
+        Ear(rate, extractor.features),
+        extractor,
         model,
         checkpoint.load_tokenizer(artifact, placement),
         timestamps=options.return_timestamps,
-        chunking=chunking(options.chunk_length_s, options.stride_length_s, rate, int(model.config.inputs_to_logits_ratio)),
+        ratio=ratio,
+        chunking=chunking(options, rate, round(ratio)),
         budget=Budget(seconds * rate, 64),
-        # Models with group norm in the feature encoder were trained without a mask: there, padding changes the transcript.
-        exact_lengths=not feature_extractor.return_attention_mask,
         per_unit=rate,
+        decoding=GREEDY if (artifact / MODEL / NGRAMS).is_dir() else "",
     )
+
+
+def samples_per_frame(extractor: Extractor) -> float:
+    """Return how many samples one frame of a model's logits stands for, as its configuration tells, or by hearing two silences."""
+    if told := getattr(extractor.model.config, "inputs_to_logits_ratio", None):
+        return float(told)
+    with torch.inference_mode():
+        sounds = [extractor.features(np.zeros(seconds * extractor.rate, np.float32)) for seconds in (2, 4)]
+        short, long = (extractor.model(**extractor.joined([each])).logits.shape[1] for each in sounds)
+    return float(2 * extractor.rate / (long - short))
 
 
 def not_followed(options: Any) -> str | None:
@@ -218,8 +243,8 @@ def segments_of(words: Sequence[Word]) -> Iterator[Segment]:
             first = i + 1
 
 
-def chunking(chunk: float | None, stride: float | None, rate: int, frame: int) -> Chunking:
+def chunking(options: Any, rate: int, frame: int) -> Chunking:
     """Return how recordings are cut, in whole frames of the model; unless chunks are asked for, only those over a minute are."""
-    length = CHUNK_SECONDS if chunk is None else chunk
-    size, context = (round(seconds * rate / frame) * frame for seconds in (length, length / 6 if stride is None else stride))
-    return Chunking(WHOLE_SECONDS * rate if chunk is None else 0.0, size, context, context)
+    length = options.chunk_length_s or CHUNK_SECONDS
+    size, left, right = (round(seconds * rate / frame) * frame for seconds in (length, *options.strides(length)))
+    return Chunking(0.0 if options.chunk_length_s else WHOLE_SECONDS * rate, size, left, right)

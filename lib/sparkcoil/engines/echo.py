@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.tasks.echo import EchoOptions
 
@@ -73,7 +73,7 @@ class Echo:
     facts: Mapping[str, Any] = field(default_factory=dict)
     unit: str = "tokens"
     per_unit: float = 1.0
-    exact_lengths: bool = False
+    batching: Batching = "padded"
     budget: Budget = Budget(16_384, 64)
     calls: int = 0
     exhausted: Counter[str] = field(default_factory=Counter)

@@ -1,16 +1,18 @@
 """Encoders: whole windows tokenised once, then forward passes over padded token ids. Here with a classification head."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from sparkcoil import checkpoint, reading
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Parts, Placement, Prepared
+from sparkcoil import checkpoint, reading, trial
+from sparkcoil.batching import Batching, Budget
+from sparkcoil.engines import Findings, Parts, Placement, Prepared
 from sparkcoil.errors import RowError
 from sparkcoil.reading import Inputs, Reader, Window
 from sparkcoil.tasks import Facts
@@ -19,8 +21,10 @@ from sparkcoil.tasks import Facts
 # of a small model costs a CPU as much as a few tens of tokens: cut by that, tickets of very different lengths took 0.86 of the time.
 # On an H200, tickets cut by 4,096 took BERT-base 0.95 of the time in float32, 0.91 in bfloat16; larger batches gained next to nothing.
 CPU_BUDGET, GPU_BUDGET = Budget(1_024, 256, padding=32), Budget(32_768, 4_096, padding=4_096)
-# Position tables of these models start after the padding index, so that they hold fewer positions than rows.
-OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet", "clap_text_model", "altclip_text_model")
+# What a text without end is: as long as this.
+UNLIMITED = 10**9
+# A padding token for models that know none: it is no token, so that such a model finds none in a row.
+NO_TOKEN = -1
 NON_FINITE = RowError("output", "non_finite", "the model gave NaN or infinity")
 
 
@@ -44,7 +48,8 @@ class Encoder(Reader):
     budget: Budget
     unit: str = "tokens"
     per_unit: float = 1.0
-    exact_lengths: bool = False
+    batching: Batching = "padded"
+    findings: Findings = Findings()
 
     def prepare(self, items: Sequence[Any]) -> Sequence[Prepared | Parts | RowError]:
         """Return the token ids of every text, as much as the model reads, or the failure of a text too long."""
@@ -53,10 +58,69 @@ class Encoder(Reader):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Any]:
         """Return the logits of each input, in float32."""
-        logits = array(self.outputs([reading.window(each).inputs for each in batch]).logits)
+        logits = array(self.logits([reading.window(each).inputs for each in batch]))
         return [
             Logits(row, each.features.tokens) if isinstance(each.features, Window) else row for row, each in zip(logits, batch, strict=True)
         ]
+
+    def logits(self, rows: Sequence[Inputs]) -> torch.Tensor:
+        """Return the logits of inputs, of shape (inputs, labels).
+
+        A BART pools at the tokens that end a text, and takes together only rows that have equally many of them.
+        """
+        ends = [list(row["input_ids"]).count(self.ending) for row in rows] if self.ending is not None else [0] * len(rows)
+        if len(set(ends)) == 1:
+            return torch.as_tensor(self.outputs(rows).logits)
+        groups = [[i for i, each in enumerate(ends) if each == count] for count in dict.fromkeys(ends)]
+        found = torch.cat([self.outputs([rows[i] for i in group]).logits for group in groups])
+        return found[torch.tensor([i for group in groups for i in group]).argsort()]
+
+    @property
+    def ending(self) -> int | None:
+        """The token that ends a text, where the model's head looks for it."""
+        config = self.model.config
+        return config.eos_token_id if config.is_encoder_decoder and isinstance(config.eos_token_id, int) else None
+
+    def examine(self) -> Findings:
+        """Return what the model does with short texts that are padded and alone, and with long ones after short ones."""
+        special = sum(map(len, self.around))
+        lengths = [special + each for each in trial.LENGTHS if special + each <= self.max_length] or [self.max_length]
+        local = trial.local_length(self.model.config)
+        long = min(self.max_length, max(local, lengths[-1]))
+        lengths += [long * 3 // 4, long] if local else []
+
+        @torch.inference_mode()
+        def ask(probes: Sequence[trial.Probe]) -> Sequence[trial.Answer]:
+            answers = trial.answers_of(self.outputs([self.made_up(*each) for each in probes]), len(probes))
+            return trial.without_padding(answers, [each.length for each in probes])
+
+        return trial.examined(self.model, ask, lengths, long)
+
+    def follow(self, findings: Findings) -> None:
+        """Take rows into batches as the model allows it."""
+        self.batching = findings.batching
+
+    def made_up(self, length: int, number: int) -> Inputs:
+        """Return an input of so many tokens, drawn by its length and its number, between the tokens that stand around every text."""
+        draw, (before, after) = random.Random(f"{length} {number}"), self.around
+        inner = length - len(before) - len(after)
+        drawn = [draw.choice(self.plain_tokens) for _ in range(inner if inner > 0 else length)]
+        ids = [*before, *drawn, *after] if inner > 0 else drawn
+        values = {"input_ids": ids, "token_type_ids": [0] * length, "attention_mask": [1] * length}
+        return {name: values[name] for name in self.tokenizer.model_input_names if name in values}
+
+    @cached_property
+    def plain_tokens(self) -> Sequence[int]:
+        """Some hundred tokens of the vocabulary that have no meaning of their own."""
+        special, size = set(self.tokenizer.all_special_ids), min(len(self.tokenizer), self.model.get_input_embeddings().num_embeddings)
+        return [each for each in range(0, size, max(1, size // 300)) if each not in special]
+
+    @cached_property
+    def around(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after a text."""
+        ids, special = self.tokenizer("a")["input_ids"], set(self.tokenizer.all_special_ids)
+        plain = [i for i, each in enumerate(ids) if each not in special] or [0]
+        return list(ids[: plain[0]]), list(ids[plain[-1] + 1 :])
 
     def outputs(self, rows: Sequence[Inputs]) -> Any:
         """Return what the model gives for inputs padded on the right to the longest of them."""
@@ -77,8 +141,8 @@ class Encoder(Reader):
 
     def _padding(self) -> int:
         # Decoders with a classification head look for the token that their configuration names.
-        given = (getattr(self.model.config, "pad_token_id", None), self.tokenizer.pad_token_id)
-        return next((each for each in given if isinstance(each, int)), 0)
+        given = (getattr(self.model.config.get_text_config(), "pad_token_id", None), self.tokenizer.pad_token_id)
+        return next((each for each in given if isinstance(each, int) and each >= 0), 0)
 
 
 E = TypeVar("E", bound=Encoder)
@@ -94,7 +158,7 @@ def opened(kind: type[E], auto_class: str, artifact: Path, options: Any, placeme
     tokenizer = checkpoint.load_tokenizer(artifact, placement)
     model = checkpoint.load_model(artifact, auto_class, placement)
     tokenizer.truncation_side = "left" if getattr(options, "truncation", None) == "truncate_left" else "right"
-    limit = min(readable_tokens(tokenizer, model.config), getattr(options, "max_length", None) or 10**9)
+    limit = min(readable_tokens(tokenizer, model), getattr(options, "max_length", None) or UNLIMITED)
     budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
     return kind(
         tokenizer=tokenizer, model=model, options=options, max_length=limit, facts=facts(model.config), **{"budget": budget, **given}
@@ -102,12 +166,13 @@ def opened(kind: type[E], auto_class: str, artifact: Path, options: Any, placeme
 
 
 def classifier(engine: E) -> E:
-    """Return the engine with a padding token known to its model, or a budget of one row where there is none."""
-    config = engine.model.config
-    if config.pad_token_id is None:
-        config.pad_token_id = engine.tokenizer.pad_token_id
-    if config.pad_token_id is None:
-        engine.budget = Budget(engine.budget.size, 1)  # decoders with a classification head cannot take two rows without one
+    """Return the engine, whose model finds no padding where its configuration names none: a decoder's head looks for the token before it.
+
+    Natively such a model pools the last token of a text, which may be the one that the tokenizer pads with.
+    """
+    for config in {id(each): each for each in (engine.model.config, engine.model.config.get_text_config())}.values():
+        if getattr(config, "pad_token_id", None) is None:
+            config.pad_token_id = NO_TOKEN
     return engine
 
 
@@ -122,9 +187,12 @@ def facts(config: Any) -> Facts:
     return {"labels": labels, "problem_type": getattr(config, "problem_type", None)}
 
 
-def readable_tokens(tokenizer: Any, config: Any) -> int:
+def readable_tokens(tokenizer: Any, model: Any) -> int:
     """Return how many tokens the model can read; tokenizers without a limit say 1e30, and an index error follows."""
-    positions = getattr(config, "max_position_embeddings", None) or 10**9
-    if config.model_type in OFFSET_POSITIONS:
-        positions -= (config.pad_token_id or 0) + 1
-    return int(min(tokenizer.model_max_length, positions, 10**9))
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    limits = [positions if isinstance(positions, int) and positions > 0 else UNLIMITED, tokenizer.model_max_length, UNLIMITED]
+    for name, module in model.named_modules():
+        # These count positions from behind the one of padding: RoBERTa and its kin.
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            limits.append(module.num_embeddings - module.padding_idx - 1)
+    return int(min(limits))

@@ -86,7 +86,7 @@ class Entailment(Encoder):
     @torch.inference_mode()
     def forward(self, batch: Sequence[Prepared]) -> Sequence[Verdict | RowError]:
         """Return what the model makes of each pair."""
-        logits = encoder.array(self.outputs([each.features.inputs for each in batch]).logits)
+        logits = encoder.array(self.logits([each.features.inputs for each in batch]))
         entailment, contradiction = self.facts["entailment"], self.facts["contradiction"]
         return [
             Verdict(each.features, float(row[entailment]), float(row[contradiction])) if np.isfinite(row).all() else NON_FINITE

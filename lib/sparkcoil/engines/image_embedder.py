@@ -75,4 +75,7 @@ def load(artifact: Path, options: Any, placement: Placement) -> ImageEmbedder:
         placement = replace(placement, load_kwargs={"add_pooling_layer": False, **placement.load_kwargs})
     auto_class = PROJECTING if architecture == PROJECTING else "AutoModel"
     seer = seeing.opened(artifact, auto_class, placement, lambda processor: partial(embeddings, options=options))
+    if hasattr(seer.model.config, "mask_ratio"):
+        # A ViTMAE leaves out patches at random in each forward, which is for its training.
+        seer.model.config.mask_ratio = 0.0
     return ImageEmbedder(**vars(seer), options=options)

@@ -11,14 +11,11 @@ import numpy as np
 import torch
 
 from sparkcoil import batching, checkpoint
-from sparkcoil.engines import Placement, Prepared, detection, seeing
+from sparkcoil.engines import Placement, Prepared, detection, places, seeing
 from sparkcoil.engines.detection import Found, Process
 from sparkcoil.engines.seeing import Seen, Seer, View
 from sparkcoil.errors import RowError
 from sparkcoil.images import Picture
-
-# Labels in one forward pass of the text model.
-LABELS = 64
 
 
 class Asked(NamedTuple):
@@ -66,14 +63,17 @@ class Owl(Seer):
             label: RowError("input", "too_long", f"a label has {len(each)} tokens, more than the {limit} that are read")
             for label, each in zip(labels, ids, strict=True)
         }
-        readable = sorted((i for i, each in enumerate(ids) if len(each) <= limit), key=lambda i: len(ids[i]))
-        for start in range(0, len(readable), LABELS):
-            some = readable[start : start + LABELS]
+        lengths = [len(each) for each in ids]
+        for some in places.batches([i for i, each in enumerate(lengths) if each <= limit], lengths, alike=True):
             inputs = self.tokenizer.pad({"input_ids": [ids[i] for i in some]}, return_tensors="pt").to(self.model.device)
             given = {name: inputs[name] for name in ("input_ids", "attention_mask")}
             vectors = self.model.base_model.get_text_features(**given).pooler_output
             queries.update({labels[i]: vector for i, vector in zip(some, vectors, strict=True)})
         return queries
+
+    def bare(self, alike: Sequence[Seen]) -> Any:
+        """Return what the model makes of images alone."""
+        return self.model.image_embedder(**self.stacked(alike))
 
     def outputs(self, alike: Sequence[Seen]) -> Any:
         """Return the logits of each image's labels, of shape (places, labels), and the boxes at its places."""

@@ -89,17 +89,23 @@ class Places:
             return {}
         sentences = [self.template.replace("{}", label) for label in labels]
         lengths = [len(each) for each in self.tokenizer(sentences)["input_ids"]]
-        limit = encoder.readable_tokens(self.tokenizer, self.model.config.text_config)
+        limit = encoder.readable_tokens(self.tokenizer, self.model)
         places: dict[str, Place | RowError] = {label: too_long(n, limit) for label, n in zip(labels, lengths, strict=True)}
         cuts = "truncation" in self.padding
-        readable = sorted((i for i, each in enumerate(lengths) if each <= limit or cuts), key=lengths.__getitem__)
-        for start in range(0, len(readable), SENTENCES):
-            some = readable[start : start + SENTENCES]
+        readable = [i for i, each in enumerate(lengths) if each <= limit or cuts]
+        for some in batches(readable, lengths, alike=self.padding == PADDED):
             inputs = self.tokenizer([sentences[i] for i in some], return_tensors="pt", **self.padding).to(self.model.device)
             vectors = encoder.array(self.model.get_text_features(**inputs).pooler_output)
             directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
             places.update({labels[i]: Place(each, lengths[i] > limit) for i, each in zip(some, directions, strict=True)})
         return places
+
+
+def batches(order: Sequence[int], lengths: Sequence[int], *, alike: bool) -> Iterator[list[int]]:
+    """Yield positions in batches; where texts are padded to the longest of a batch, only those of one length share it."""
+    groups = [[i for i in order if lengths[i] == length] for length in dict.fromkeys(lengths[i] for i in order)] if alike else [[*order]]
+    for group in groups:
+        yield from (group[start : start + SENTENCES] for start in range(0, len(group), SENTENCES))
 
 
 def too_long(tokens: int, limit: int) -> RowError:

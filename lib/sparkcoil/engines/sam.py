@@ -43,9 +43,13 @@ class Good(NamedTuple):
 class Sam(Seer):
     """An image processor with its model; what the model gives for an image is a function that gives masks at points of it."""
 
+    def bare(self, alike: Sequence[Seen]) -> Any:
+        """Return what the model makes of images alone."""
+        return self.model.get_image_embeddings(self.stacked(alike)["pixel_values"])
+
     def outputs(self, alike: Sequence[Seen]) -> list[Decode]:
         """Return for each image what gives masks at its points."""
-        found = self.model.get_image_embeddings(self.stacked(alike)["pixel_values"])
+        found = self.bare(alike)
         # SAM-HQ gives what its layers make of an image too.
         parts = dict(zip(("image_embeddings", "intermediate_embeddings"), found if isinstance(found, tuple) else (found,), strict=False))
         return [partial(self._decoded, {name: own(each, i) for name, each in parts.items()}) for i in range(len(alike))]

@@ -6,14 +6,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 
-from sparkcoil import batching, checkpoint
-from sparkcoil.batching import Budget
-from sparkcoil.engines import Placement, Prepared, encoder
+from sparkcoil import batching, checkpoint, trial
+from sparkcoil.batching import Batching, Budget
+from sparkcoil.engines import Findings, Placement, Prepared, encoder
 from sparkcoil.engines.ahead import Ahead
-from sparkcoil.errors import RowError
+from sparkcoil.errors import ModelError, RowError
 from sparkcoil.images import Picture
 from sparkcoil.tasks import Facts
 
@@ -115,11 +116,8 @@ class Seer:
     budget: Budget
     unit: str = "kilopixels"
     per_unit: float = 1_000.0
-
-    @property
-    def exact_lengths(self) -> bool:
-        """Whether processed images differ in size."""
-        return self.eye.area is None
+    batching: Batching = "exact lengths"
+    findings: Findings = Findings()
 
     def prepare(self, items: Sequence[Any]) -> list[Prepared | RowError]:
         """Return each image with the pixels that its header tells; nothing is decoded yet."""
@@ -148,6 +146,31 @@ class Seer:
             found.update(zip(group, self.finish(self.outputs(alike), alike), strict=True))
         return [found[i] for i in range(len(seen))]
 
+    def examine(self) -> Findings:
+        """Return whether the model gives an image of one shape the same beside others, and after one of another shape."""
+
+        @torch.inference_mode()
+        def ask(probes: Sequence[trial.Probe]) -> Sequence[trial.Answer]:
+            seen = [self._made_up(*each) for each in probes]
+            # Where places are ranked, such as in detection, near ties may change them.
+            return [[np.sort(values, axis=None) for values in answer] for answer in trial.answers_of(self.bare(seen), len(seen))]
+
+        return trial.examined(self.model, ask, [0], 1)
+
+    def _made_up(self, shape: int, number: int) -> Seen:
+        height, width = PROBED[shape]
+        values = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        return Seen(self.eye.processed(Image.fromarray(values)), (height, width), None)
+
+    def follow(self, findings: Findings) -> None:
+        """Look at images one by one where others beside one would change what is seen in it, else at those of one size."""
+        sizes: Batching = "padded" if self.eye.area is not None else "exact lengths"
+        self.batching = "one by one" if findings.batching == "one by one" else sizes
+
+    def bare(self, alike: Sequence[Seen]) -> Any:
+        """Return what the model makes of images, whatever is asked of them."""
+        return self.outputs(alike)
+
     def outputs(self, alike: Sequence[Seen]) -> Any:
         """Return what the model gives for images of one shape."""
         return self.model(**self.stacked(alike))
@@ -161,6 +184,9 @@ class Seer:
 def opened(artifact: Path, auto_class: str, placement: Placement, finish: Callable[[Any], Finish]) -> Seer:
     """Return the engine of an artifact's model and its image processor, from which `finish` is made."""
     processor = checkpoint.load_image_processor(artifact, placement)
+    if "pixel_values" not in processor.model_input_names:
+        name = type(processor).__name__
+        raise ModelError(f"{name} makes {', '.join(processor.model_input_names)} of an image, and only models that see pixels are scored")
     model = checkpoint.load_model(artifact, auto_class, placement)
     budget = CPU_BUDGET if placement.device == "cpu" else GPU_BUDGET
     return Seer(Eye(processor), model, finish(processor), encoder.facts(model.config), budget)

@@ -18,6 +18,11 @@ class Seq2seq(Writer):
 
     src_lang: str | None
 
+    @property
+    def readable(self) -> int:
+        """The tokens that a text may have."""
+        return int(min(planning.positions(self.model.config, "encoder"), self.tokenizer.model_max_length))
+
     def prompt(self, request: Request) -> Prepared:
         """Return the token ids of a text, cut to what the encoder reads; raises RowError for a language that it does not know."""
         options = request.options

@@ -12,6 +12,10 @@ import torch
 from sparkcoil.engines import Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE, Encoder
 from sparkcoil.errors import ModelError, RowError
+from sparkcoil.reading import Inputs
+
+# Numbers by which a token's place in its table is told.
+TYPES = 7
 
 
 class Question(NamedTuple):
@@ -37,6 +41,10 @@ class Tables(Encoder):
     def prepare(self, items: Sequence[tuple[Any, ...]]) -> list[Prepared | RowError]:
         """Return every question with its table, without the last rows where they do not fit, or the failure of a question too long."""
         return [self._attempted(Question(*each)) for each in items]
+
+    def made_up(self, length: int, number: int) -> Inputs:
+        """Return an input of so many tokens, all of them of the question."""
+        return {**super().made_up(length, number), "token_type_ids": [[0] * TYPES] * length}
 
     def _attempted(self, item: Question) -> Prepared | RowError:
         try:

@@ -14,7 +14,7 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from sparkcoil import batching, checkpoint, planning, writing
 from sparkcoil.artifact import LoggedModel
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.decoding import seeded
 from sparkcoil.engines import Placement, Prepared
 from sparkcoil.engines.illustrating import Reader
@@ -63,7 +63,7 @@ class Describer:
     budget: Budget
     unit: str = "kilopixels"
     per_unit: float = 1_000.0
-    exact_lengths: bool = True
+    batching: Batching = "exact lengths"
 
     def prepare(self, items: Sequence[tuple[Picture, Request]]) -> list[Prepared | RowError]:
         """Return each row with its text cut, and the pixels that the image's header tells; nothing is decoded yet."""

@@ -17,7 +17,7 @@ import torch
 from transformers.utils.import_utils import is_uroman_available
 
 from sparkcoil import checkpoint
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.decoding import seeded
 from sparkcoil.engines import Placement, Prepared, encoder
 from sparkcoil.engines.encoder import NON_FINITE
@@ -79,7 +79,7 @@ class Vits:
     budget: Budget = ALONE
     unit: str = "tokens"
     per_unit: float = 1.0
-    exact_lengths: bool = False
+    batching: Batching = "padded"
 
     @property
     def rate(self) -> int:

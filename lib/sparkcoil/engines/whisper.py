@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from sparkcoil import batching, checkpoint
-from sparkcoil.batching import Budget
+from sparkcoil.batching import Batching, Budget
 from sparkcoil.dictation import Listener
 from sparkcoil.engines import Parts, Placement, Prepared
 from sparkcoil.engines.hearing import Ear, Hearer
@@ -49,7 +49,7 @@ class Whisper(Hearer):
     budget: Budget
     per_unit: float
     unit: str = "audio seconds"
-    exact_lengths: bool = False
+    batching: Batching = "padded"
     facts: Facts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,15 +74,13 @@ class Whisper(Hearer):
             window = Window(item.audio, start, end, before=piece.before, after=piece.after, language=language, task=task, plan=plan)
             return Prepared(window, piece.length)
 
-        length, stride = map(self.ear.length, self.lengths())
-        pieces = list(cut(max(1, self.ear.length(seconds)), length, stride))
+        pieces = list(cut(max(1, self.ear.length(seconds)), *map(self.ear.length, self.lengths())))
         return Parts(tuple(prepared(each, last=each is pieces[-1]) for each in pieces))
 
-    def lengths(self) -> tuple[float, float]:
-        """Return the seconds of a window, and of those what it shares with each neighbour."""
-        length = self.options.chunk_length_s or self.listener.extractor.chunk_length
-        stride = self.options.stride_length_s
-        return length, length / 6 if stride is None else stride
+    def lengths(self) -> tuple[float, float, float]:
+        """Return the seconds of a window, and of those what it shares with the one before and the one after."""
+        length = float(self.options.chunk_length_s or self.listener.extractor.chunk_length)
+        return length, *self.options.strides(length)
 
     def asked(self, options: Any) -> tuple[int | None, int | None]:
         """Return the tokens of a row's language, None where it is to be found out, and task; raises RowError for one that is none."""

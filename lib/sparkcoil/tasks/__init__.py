@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from sparkcoil import ledger, refused
 from sparkcoil.errors import ModelError, RowError
@@ -130,6 +130,16 @@ class Task:
         """The fields of the prediction that are or hold bytes, which leave the worker as base64: MLflow's UDFs refuse to return BINARY."""
         fields = ledger.split_fields(self.prediction)
         return tuple(name for name, kind in fields if ledger.BYTES.search(kind) and name not in self.json_fields)
+
+    def takes(self, option: str, value: Any) -> bool:
+        """Tell whether the task has an option that takes a value."""
+        if option not in self.options.model_fields:
+            return False
+        try:
+            self.options(**{option: value})
+        except ValidationError:
+            return False
+        return True
 
     def is_set(self, option: str, value: Any) -> bool:
         """Tell whether a value sets an option: NULL does not, and no label is none of those that a task needs one of."""

@@ -1,7 +1,7 @@
 """automatic-speech-recognition: a recording gets its transcript."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -20,6 +20,9 @@ WHISPER_OPTIONS = (
 )
 
 
+Seconds = Annotated[float, Field(ge=0)]
+
+
 class SpeechRecognitionOptions(recordings.HearingOptions):
     """Which times are given, how long a recording may be and how a long one is cut, and how a Whisper listens and writes."""
 
@@ -31,8 +34,9 @@ class SpeechRecognitionOptions(recordings.HearingOptions):
         gt=0,
         description="seconds heard at once; by default all that a Whisper can hear; with CTC a minute, and 30 of a longer recording",
     )
-    stride_length_s: float | None = Field(
-        default=None, ge=0, description="seconds that a chunk shares with each neighbour; a sixth by default"
+    stride_length_s: Seconds | tuple[Seconds, Seconds] | None = Field(
+        default=None,
+        description="seconds that a chunk shares with each neighbour, or with the one before and the one after; a sixth by default",
     )
     language: str | None = Field(default=None, description="what is spoken, as a code or an English name; by default it is found out")
     task: Literal["transcribe", "translate"] | None = Field(default=None, description="`translate` writes English whatever is spoken")
@@ -48,9 +52,14 @@ class SpeechRecognitionOptions(recordings.HearingOptions):
     @model_validator(mode="after")
     def leaves_something(self) -> Self:
         """Return the options; raises ValueError where neighbouring windows would share all they have."""
-        if self.chunk_length_s and self.stride_length_s and self.chunk_length_s <= 2 * self.stride_length_s:
+        if self.chunk_length_s and self.chunk_length_s <= sum(self.strides(self.chunk_length_s)):
             raise ValueError("expected a stride_length_s below half of chunk_length_s")
         return self
+
+    def strides(self, length: float) -> tuple[float, float]:
+        """Return the seconds that chunks of a length share with the one before and with the one after."""
+        given = length / 6 if self.stride_length_s is None else self.stride_length_s
+        return given if isinstance(given, tuple) else (given, given)
 
 
 def read(row: Row, options: SpeechRecognitionOptions) -> tuple[Spoken, tuple[str, ...]]:
