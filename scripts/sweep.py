@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import torch  # noqa: E402
 import transformers  # noqa: E402
 import typer  # noqa: E402
-from architectures import families, judge  # noqa: E402
-from architectures.judge import Verdict  # noqa: E402
+from sweeping import families, judge  # noqa: E402
+from sweeping.judge import Verdict  # noqa: E402
 
 RESULTS = Path(os.environ.get("SWEEP_RESULTS") or ROOT / "docs")
 FOUND = "architectures.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sparkcoil import comparison, constraints, contest, files, language, noting, quality, receipt, rows, sink, staging, udf
+from sparkcoil import comparison, constraints, contest, files, language, noting, quality, receipt, remedies, rows, sink, staging, udf
 from sparkcoil.artifact import LoggedModel
 from sparkcoil.due import Due
 from sparkcoil.lease import Lease
@@ -47,7 +47,7 @@ def score_due(spark: SparkSession, work: Work) -> None:
         chunk: Chunk | None = pace.first()
         while chunk is not None:
             progress.chunk = chunk
-            with work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
+            with remedies.refused_by_workers(), work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
                 staged = staged_chunk(spark, work, keyed, function, chunk)
                 progress.add(staging.measure(staged, work.run.target.keys))
                 if work.run.challenger:

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.errors import PySparkException
 
+from sparkcoil import errors
 from sparkcoil.errors import RefusedError, TargetError, first_line
 
 CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]+)[\].]")
+# How Python writes an error of ours in the stack of a worker.
+OURS = re.compile(r"^\s*(?:\S+ )*?sparkcoil\.errors\.(\w+): (.+)$", re.MULTILINE)
 # By the condition that Spark or Delta names.
 REMEDIES: Mapping[str, str] = {
     "SCHEMA_NOT_FOUND": "create the schema first, by CREATE SCHEMA",
@@ -39,6 +42,19 @@ def refusing(where: str, refusal: type[RefusedError] = TargetError, *, known: bo
         if name is None or (known and name not in REMEDIES):
             raise
         raise refusal(f"{where}: {cause(error)}{f'; {REMEDIES[name]}' if name in REMEDIES else ''}") from error
+
+
+@contextmanager
+def refused_by_workers() -> Iterator[None]:
+    """Do the block; raises as our own what an executor has refused within it, such as a model whose files have changed."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        found = OURS.search(str(error))
+        refusal = getattr(errors, found[1], None) if found else None
+        if found is None or not (isinstance(refusal, type) and issubclass(refusal, RefusedError)):
+            raise
+        raise refusal(found[2]) from error
 
 
 def condition(error: BaseException) -> str | None:

@@ -2,14 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
+# What is looked at of a commit, under the names of DESCRIBE HISTORY.
+COMMIT = ("version", "operation", "userMetadata", "operationMetrics")
 # Commits that leave the rows of a table as they are.
 UPKEEP = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END"})
 RECENT = 8
@@ -64,31 +67,77 @@ def detail(table: DeltaTable) -> Detail:
 
 def newest(table: DeltaTable) -> Commit:
     """Return a table's newest commits in short."""
-    recent = history(table, RECENT)
-    changed = next((each for each in recent if each["operation"] not in UPKEEP), None)
-    version = int(recent[0]["version"])
-    if changed is None:
+    recent = list(islice(takewhile_not(commits(table), changes_rows), RECENT))
+    version, last = int(recent[0]["version"]), recent[-1]
+    if not changes_rows(last):
         return Commit(version, version, None)
-    return Commit(version, int(changed["version"]), changed["userMetadata"], counted(changed))
+    return Commit(version, int(last["version"]), last["userMetadata"], counted(last))
 
 
 def committed(table: DeltaTable, note: str, *, after: int) -> Written | None:
     """Return the newest commit after a version that carries a note, None where there is none."""
-    for limit in (RECENT, None):  # all of the history, whose every commit Delta reads, only where others commit too
-        newer = [each for each in history(table, limit) if each["version"] > after]
-        found = next((each for each in newer if each["userMetadata"] == note), None)
-        if found is not None:
-            before = [each for each in newer if each["version"] < found["version"] and each["operation"] not in UPKEEP]
-            return Written(int(found["version"]), counted(found), alone=not before)
-    return None
+    newer = list(takewhile(lambda each: each["version"] > after, commits(table)))
+    found = next((each for each in newer if each["userMetadata"] == note), None)
+    if found is None:
+        return None
+    alone = not any(changes_rows(each) for each in newer if each["version"] < found["version"])
+    return Written(int(found["version"]), counted(found), alone=alone)
 
 
-def history(table: DeltaTable, limit: int | None) -> list[Row]:
-    """Return a table's newest commits, the newest first; all of them without a limit."""
-    return table.history(limit).select("version", "operation", "userMetadata", "operationMetrics").collect()
+def changes_rows(commit: Mapping[str, Any]) -> bool:
+    """Tell whether a commit may have changed rows."""
+    return commit["operation"] not in UPKEEP
 
 
-def counted(commit: Row) -> int | None:
+def takewhile_not(commits: Iterable[Mapping[str, Any]], stops: Callable[[Mapping[str, Any]], bool]) -> Iterator[Mapping[str, Any]]:
+    """Yield commits up to the first that stops, and that one."""
+    for each in commits:
+        yield each
+        if stops(each):
+            return
+
+
+def commits(table: DeltaTable) -> Iterator[Mapping[str, Any]]:
+    """Yield a table's commits, the newest first, each with its version, its operation, what its writer noted, and its metrics.
+
+    Each is read from its own file, as it is asked for: DESCRIBE HISTORY is a Spark job at every look. What has no such file, since a
+    catalog keeps it or the log was cleaned up, DESCRIBE HISTORY is asked for.
+    """
+    log: Any = table._jdt.deltaLog()
+    folder, version = log.logPath().toString(), int(log.unsafeVolatileSnapshot().version())
+    while commit_file(table, folder, version + 1) is not None:
+        version += 1
+    while version >= 0:
+        info = commit_info(table, folder, version)
+        if info is None:
+            yield from (row.asDict() for row in table.history().select(*COMMIT).where(f"version <= {version}").collect())
+            return
+        yield {"version": version, **{name: info.get(name) for name in COMMIT[1:]}}
+        version -= 1
+
+
+def commit_file(table: DeltaTable, folder: str, version: int) -> tuple[Any, Any] | None:
+    """Return the file of a commit with its file system, None where there is no such file."""
+    system, path = file_system(table._spark, f"{folder}/{version:020}.json")
+    return (system, path) if system.exists(path) else None
+
+
+def commit_info(table: DeltaTable, folder: str, version: int) -> Mapping[str, Any] | None:
+    """Return what a commit says of itself, in its first line as Delta writes it; None where it does not."""
+    found = commit_file(table, folder, version)
+    if found is None:
+        return None
+    jvm: Any = table._spark._jvm
+    system, path = found
+    reader = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(system.open(path), "UTF-8"))
+    try:
+        info: Mapping[str, Any] | None = json.loads(reader.readLine() or "{}").get("commitInfo")
+    finally:
+        reader.close()
+    return info if info and "operation" in info else None
+
+
+def counted(commit: Mapping[str, Any] | Row) -> int | None:
     """Return how many rows a commit wrote, or removed, where Delta counts them."""
     metrics = commit["operationMetrics"] or {}
     named = [metrics[name] for name in WRITTEN[commit["operation"] == "MERGE"] if name in metrics]

@@ -13,7 +13,7 @@ TESTS = Path(__file__).parents[2] / "tests"
 REFUSALS = {
     "a reference that is nowhere to be had": "neither the hub nor this machine's hub cache has it; log it with `save_pretrained=True`",
     "an adapter whose base is not on the driver": "the folder that it names is not there; give the base as `model.base`",
-    "another flavor": "only the transformers flavor is scored",
+    "another flavor": "only the transformers and the sentence_transformers flavor are scored",
     "weights as a pickle (`.bin`)": "loading a pickle may run code; save as safetensors, or `model.trust: [pickle]`",
     "code of the model's own (`auto_map`)": "it would run on every executor; `model.trust: [remote_code]` lets it",
     "code paths": "they are code of the model's own; `model.trust: [remote_code]`",
@@ -31,8 +31,10 @@ HEAD = """\
 
 <!-- Made from tests/ways.py and tests/test_ways.py by ./scripts/make_docs; do not edit. -->
 
-Any model with MLflow's transformers flavor whose class fits its [task](tasks.md) can be scored. The URI is resolved once, on the driver, to
-a version; an alias that moves later changes nothing in a run. What is refused is refused before a row is scored, with exit code 3.
+Any model with MLflow's transformers flavor whose class fits its [task](tasks.md) can be scored, and any with its sentence_transformers
+flavor, as `feature-extraction`. The URI is resolved once, on the driver, to a version: `models:/NAME@ALIAS`, `models:/NAME/latest` and the
+stages of old registries too. An alias that moves later changes nothing in a run. What is refused is refused before a row is scored, with
+exit code 3.
 
 Each line of this table is a test. "Scores" means: the same predictions as the native model. The URI is `model.uri` in a run file.
 """
@@ -45,15 +47,32 @@ An option may be set in several places. The later in this list wins:
 
 1. the task's default ([tasks](tasks.md));
 2. what the task's name implies: `translation_en_to_fr` gives both languages;
-3. the checkpoint's `generation_config.json`, and `task_specific_params` in its `config.json`; never sampling (`do_sample`, `temperature`,
+3. which end of a long text its tokenizer was saved to cut (`truncation_side: left`);
+4. the checkpoint's `generation_config.json`, and `task_specific_params` in its `config.json`; never sampling (`do_sample`, `temperature`,
    `top_k`, `top_p`): generation is greedy unless you ask;
-4. the `model_config` that the model was logged with, and its prompt template;
-5. the defaults of the params in its signature;
-6. `model.options` in the run file, or `options=` in a notebook;
-7. a column of the row under the option's name, for options that are inputs of the task.
+5. the `model_config` that the model was logged with, and its prompt template;
+6. the defaults of the params in its signature;
+7. `model.options` in the run file, or `options=` in a notebook;
+8. a column of the row under the option's name, for options that are inputs of the task; NULL in it is no value.
 
 The run's report has every option's value in `options`, and where it came from in `options_from`. An option that the task does not have is
-refused in the run file, with the nearest right name; a logged value that the option does not take is refused too.
+refused in the run file, with the nearest right name; a logged value that the option does not take is refused too, unless a later place
+sets it.
+
+What was logged for a native pipeline is read as the option that means the same: `truncation: true`, `return_timestamps: true`,
+`stride_length_s: [5, 3]`, `return_all_scores`, `grouped_entities`, and what lies in `generate_kwargs`. Settings of batches and devices
+change no prediction and are passed over. Any other that nothing here follows is named by the run and by its plan, as `not followed`.
+
+## Padding, neighbours, and a model's own past
+
+No architecture is trusted by its name. When a model is loaded for the first time on a machine, it is tried on a few made-up inputs: padded
+together and alone, beside others, a long one after a short one; a model that writes also on prompts that share their beginning. One whose
+results padding changes, such as MobileBERT or FNet, gets rows of equal lengths only; one whose rows change each other gets them one by
+one; one that changes itself, such as BigBird, is put back before each forward pass; one that never answers the same is refused. What was
+found is kept in `~/.cache/sparkcoil/trials`, by the digest of the model's files, and the report has it as `batching`.
+
+Weights that are written over while a model is in use, as a retraining into the same folder does, end the run with exit code 3: a row never
+carries a digest that its weights do not have.
 
 A prompt template holds `{{prompt}}`, where the row's text goes, or the names of columns; [Prompts](prompts.md) has more.
 

@@ -174,7 +174,7 @@ class Ctc(Hearer):
         finite = torch.isfinite(logits).all(dim=2).cpu().numpy()
         tokens = logits.argmax(dim=2).cpu().numpy()
         for i, each in enumerate(features):
-            frames = self.extractor.frames(self.extractor.length(each))
+            frames = self.extractor.frames(len(each.values))
             yield tokens[i, :frames] if finite[i, :frames].all() else NON_FINITE
 
     def _transcript(self, parts: Sequence[Frames]) -> Transcript:

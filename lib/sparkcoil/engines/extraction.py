@@ -75,12 +75,11 @@ class Extractor:
         inputs = {self.name: torch.from_numpy(table).to(self.model.device, self.model.dtype)}
         return inputs if mask.all() else {**inputs, "attention_mask": torch.from_numpy(mask).to(self.model.device)}
 
-    def length(self, features: Features) -> int:
-        """Return how many steps of a sound's features are its own."""
-        return len(features.values) if features.mask is None else int(features.mask.sum())
-
     def frames(self, steps: int) -> int | None:
-        """Return how many frames of logits the model makes of so many steps of features, None where it does not tell."""
+        """Return how many frames of logits the model makes of so many steps of features, None where it does not tell.
+
+        As natively, those that the extractor itself has padded a sound with are its own.
+        """
         for name in ("_get_feat_extract_output_lengths", "_get_subsampling_output_length"):
             if tell := getattr(self.model, name, None):
                 return int(tell(torch.tensor([steps]))[0]) if steps else 0
@@ -98,7 +97,7 @@ class Extractor:
         def ask(probes: Sequence[trial.Probe]) -> Sequence[trial.Answer]:
             sounds = [self.features(self.noise(*each)) for each in probes]
             logits = self.model(**self.joined(sounds)).logits
-            own = [self.frames(self.length(each)) if has_own_frames else None for each in sounds]
+            own = [self.frames(len(each.values)) if has_own_frames else None for each in sounds]
             return [[trial.array(row if count is None else row[:count])] for row, count in zip(logits, own, strict=True)]
 
         return trial.examined(self.model, ask, lengths, lengths[0])

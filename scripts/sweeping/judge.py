@@ -62,6 +62,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "text-generation": {"max_new_tokens": 6},
     "text2text-generation": {"max_new_tokens": 6},
     "fill-mask": {"top_k": 3},
+    "token-classification": {"aggregation_strategy": "none"},
 }
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-from architectures import tiny
+from sweeping import tiny
 
 Row = Mapping[str, Any]
 LENGTH, NEW_TOKENS, RATE = 64, 6, 16_000
@@ -236,7 +236,7 @@ def transcriber(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     letters = {token: i for i, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"])}
     (folder / "vocab.json").write_text(__import__("json").dumps(letters))
     speller = transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
-    model, extractor = speech(kind, head, pad_token_id=0, ctc_loss_reduction="mean")
+    model, extractor = speech(kind, head, pad_token_id=0, vocab_size=32, ctc_loss_reduction="mean")
     tiny.saved(folder, model, extractor, speller)
 
     def answer(fresh: Any, row: Row) -> Any:

@@ -20,12 +20,15 @@ SIZES: tuple[tuple[str, int], ...] = (
     (r"(hidden|encoder|decoder|num|n)_layers?|n_layer|num_blocks|num_hidden_groups", 2),
     (r"head_dim|d_kv|d_head|attention_head_size|kv_channels", 16),
     (r"moe_intermediate_size|intermediate_size|ffn_dim|d_ff|d_inner|ffn_hidden_size|expert_ffn_hidden_size|hidden_dim", 64),
+    (r"intra_bottleneck_size", 32),
     (r"hidden_size|d_model|n_embd|emb_dim|embed_dim|embedding_size|attention_hidden_size|true_hidden_size", 32),
     (r"max_position_embeddings|n_positions|max_source_positions|max_target_positions|max_seq_len|n_ctx", 256),
     (r"sliding_window|local_attention|window_size|attention_window", 8),
     (r"image_size", 32),
     (r"patch_size", 8),
 )
+# What some kinds need beside that.
+OWN: Mapping[str, Mapping[str, Any]] = {"gpt_neo": {"attention_types": [[["global", "local"], 1]]}}
 # What is said of a model beside its sizes.
 LABELS = dict(enumerate(("red", "green", "blue")))
 SCALE = 0.15
@@ -38,7 +41,7 @@ def config_of(kind: type[PretrainedConfig], vocabulary: int, **given: Any) -> Pr
 
 def small(kind: type[PretrainedConfig], vocabulary: int) -> dict[str, Any]:
     """Return the arguments that make a configuration small, those of the ones in it included."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(OWN.get(kind.model_type, {}))
     for name, value in kind().to_dict().items():
         if isinstance(value, bool) or not isinstance(value, int):
             continue
