@@ -54,6 +54,14 @@ COVERED_BY = {
     "scripts/havoc/*": ("chaos",),
     "lib/sparkcoil/chunks.py": ("chaos", "runs"),
     "lib/sparkcoil/drift.py": ("runs",),
+    "lib/sparkcoil/source.py": ("runs",),
+    "lib/sparkcoil/tables.py": ("runs",),
+    "lib/sparkcoil/remedies.py": ("runs",),
+    "lib/sparkcoil/options.py": ("runs",),
+    "lib/sparkcoil/native.py": ("runs",),
+    "lib/sparkcoil/assembly.py": ("runs",),
+    "lib/sparkcoil/trial.py": ("architectures",),
+    "lib/sparkcoil/rehearsal.py": ("architectures",),
     "lib/sparkcoil/lease.py": ("chaos",),
     "lib/sparkcoil/heartbeat.py": ("chaos",),
     "lib/sparkcoil/pipeline.py": ("chaos",),
@@ -78,7 +86,7 @@ TESTS = {
         "tests/tasks/*.py",
     ),
     "scripts": tuple(f"tests/test_{name}.py" for name in ("docstrings", "keypad", "calls", "sentences", "benchmark")),
-    "runs": ("tests/test_quality.py", "tests/test_drift.py"),
+    "runs": ("tests/test_quality.py", "tests/test_drift.py", "tests/test_real_tables.py", "tests/test_logged_settings.py"),
     "outside": ("tests/test_models.py", "tests/test_files.py", "tests/test_plain.py", "tests/plain_user.py"),
 }
 

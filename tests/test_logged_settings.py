@@ -165,6 +165,7 @@ def test_an_answer_that_the_assistant_has_begun_is_gone_on_with(tmp_path: Path) 
     assert content.strip() == tiny_models.text_of(artifact, wanted).strip()
 
 
+@pytest.mark.long("runs")
 def test_labels_that_were_logged_with_a_zero_shot_model_count(spark: SparkSession, tmp_path: Path) -> None:
     named = {
         "label2id": {"contradiction": 0, "neutral": 1, "entailment": 2},
@@ -225,6 +226,7 @@ def test_the_limit_of_an_embedder_is_found_in_whichever_file_has_it(tmp_path: Pa
     assert engine.max_length == 11
 
 
+@pytest.mark.long("runs")
 def test_an_embedder_with_its_transformer_in_a_folder_of_its_own_is_scored(spark: SparkSession, home: Path, tmp_path: Path) -> None:
     model = embedder(tmp_path, limit=9)
     with mlflow.start_run():
@@ -287,6 +289,7 @@ def test_an_adapter_of_another_base_is_refused_with_both_sizes(tmp_path: Path) -
         engines.load("causal", artifact, WRITING.options(), Placement("cpu", "float32"))
 
 
+@pytest.mark.long("runs")
 def test_n_grams_as_kenlm_keeps_them_are_no_pickle_and_the_run_says_that_they_are_not_used(
     spark: SparkSession, tmp_path: Path, audio_model: str
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_target_that_cannot_be_is_refused_with_the_way_out(spark: SparkSession
     assert re.search(said, refused(score(tmp_path, echo, {"table": "plain"}, {"table": table})))
 
 
+@pytest.mark.long("runs")
 def test_a_target_that_only_grows_takes_new_rows_and_refuses_changes(spark: SparkSession, echo: str, tmp_path: Path) -> None:
     make_table(spark, "growing_only", [(1, "a text")])
     assert score(tmp_path, echo, {"table": "growing_only"}, {"table": "growing_only_scored"}).code == 0
@@ -70,6 +71,7 @@ def test_a_target_that_only_grows_takes_new_rows_and_refuses_changes(spark: Spar
     assert "'delta.appendOnly' = 'false'" in said and "1 of its own would change" in said
 
 
+@pytest.mark.long("runs")
 def test_a_column_of_a_type_that_the_target_does_not_know_yet_is_refused_with_what_enables_it(
     spark: SparkSession, echo: str, tmp_path: Path
 ) -> None:
@@ -99,6 +101,7 @@ def test_columns_of_a_csv_header_are_keys_and_kept_under_their_own_names(spark: 
     assert score(tmp_path, echo, source, target).report["status"] == "nothing_due"
 
 
+@pytest.mark.long("runs")
 def test_a_source_with_mapped_columns_is_read_as_any_other(spark: SparkSession, echo: str, tmp_path: Path) -> None:
     spark.sql("CREATE TABLE mapped (id BIGINT, `the body` STRING) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
     spark.sql("INSERT INTO mapped VALUES (1, 'a text')")
@@ -126,7 +129,9 @@ def test_a_key_in_other_letters_gets_the_hint_that_columns_get(spark: SparkSessi
     assert "no column 'ID'; did you mean 'id'?" in said
 
 
-@pytest.mark.parametrize("format", ["json", "csv", "text", "parquet", "orc"])
+@pytest.mark.parametrize(
+    "format", ["json", *(pytest.param(each, marks=pytest.mark.long("runs")) for each in ("csv", "text", "parquet", "orc"))]
+)
 def test_what_spark_knows_of_a_file_can_be_a_key(spark: SparkSession, echo: str, tmp_path: Path, format: str) -> None:
     for text in ("a text", "another"):
         writer = spark.createDataFrame([(text,)], "value STRING").coalesce(1).write.mode("append").format(format)
@@ -159,6 +164,7 @@ def test_an_option_that_is_null_in_a_row_is_the_default(spark: SparkSession, tmp
     assert tokens[1] <= 5 and tokens[2] <= 3
 
 
+@pytest.mark.long("runs")
 def test_weights_that_are_written_over_while_they_are_in_use_end_the_run(
     spark: SparkSession, text_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,11 +40,13 @@ def score_due(spark: SparkSession, work: Work) -> None:
     """Score, stage and publish what is due, chunk by chunk or all at its end, until all is done or the error budget is exceeded."""
     todo, progress, batching = work.todo, work.progress, work.run.config.batching
     pace = Pace(progress.total, spark.sparkContext.defaultParallelism, batching.chunk_rows, batching.chunk_seconds)
-    keyed = None if todo.keyed is None or todo.everything else todo.keyed.persist()
+    chunk: Chunk | None = pace.first()
+    keyed = None if todo.keyed is None or todo.everything else todo.keyed
+    if keyed is not None and chunk is not None and not chunk.is_last:  # each chunk looks into it
+        keyed.persist()
     try:
         with work.clock.stage("preflight"):
             function, progress.cleared = cleared(spark, work.run)
-        chunk: Chunk | None = pace.first()
         while chunk is not None:
             progress.chunk = chunk
             with remedies.refused_by_workers(), work.clock.stage("score") as taken, udf.window_of(spark, batching.window_rows):
