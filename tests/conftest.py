@@ -17,8 +17,8 @@ import suite  # noqa: E402
 from suite import pytest_addoption, pytest_collection_modifyitems  # noqa: E402, F401
 
 FETCH_JARS = "from sparkcoil import start_session; start_session().stop()"
-# As few tasks as will do, expressions interpreted in place of being compiled, plans neither adapted nor written out in full, no statistics
-# of files: each costs more than the few rows that are in it. Jobs in processes of their own have Spark's own settings.
+# As few tasks as will do, expressions interpreted in place of being compiled, plans neither adapted nor shown in full, and no statistics of
+# files: each costs more than the few rows that are in it. Jobs in processes of their own have Spark's own settings.
 SETTINGS = {
     "spark.master": "local[2]",
     "spark.sql.shuffle.partitions": "1",
@@ -27,7 +27,6 @@ SETTINGS = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.ui.explainMode": "simple",
-    "spark.sql.maxPlanStringLength": "200",
     "spark.databricks.delta.stats.collect": "false",
     # It lives for minutes: the second compiler, which scripts/test turns off, is worth its time here.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=4",

@@ -1,5 +1,6 @@
 """Run files as values, for tests: the docstring classifier over a small table."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,11 +31,17 @@ def make_table(spark: SparkSession, name: str, rows: Sequence[tuple[Any, ...]], 
     return frame
 
 
-def copy_table(spark: SparkSession, table: str, into: str) -> None:
-    """Make a copy of a Delta table of the warehouse, with its history and its identity: what is known of the one holds for the other."""
+def copy_scored(spark: SparkSession, table: str, test: str) -> str:
+    """Return the name of a test's own copy of a Delta table of the warehouse; the copy of its target has the same name with `_scored`.
+
+    Both have the history and the identity of what they are copies of: what is known of the one holds for the other.
+    """
     folder = Path(str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:"))
-    shutil.copytree(folder / table, folder / "copies" / into)
-    spark.sql(f"CREATE TABLE {into} USING delta LOCATION '{folder / 'copies' / into}'")
+    name = re.sub(r"\W+", "_", test.lower())[:60]
+    for end in ("", "_scored"):
+        shutil.copytree(folder / f"{table}{end}", folder / "copies" / f"{name}{end}")
+        spark.sql(f"CREATE TABLE {name}{end} USING delta LOCATION '{folder / 'copies' / name}{end}'")
+    return name
 
 
 def history(spark: SparkSession, table: str) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 from pyspark.sql import SparkSession
-from runs import copy_table, make_table, text_run
+from runs import copy_scored, make_table, text_run
 
 from sparkcoil import changes, pinned, run
 from sparkcoil.errors import SourceError
@@ -22,10 +22,7 @@ def first(spark: SparkSession, text_model: str) -> str:
 @pytest.fixture
 def fed(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
     """The test's own copy of that table and its target; gives its name."""
-    name = request.node.name.lower()[:60]
-    copy_table(spark, first, name)
-    copy_table(spark, f"{first}_scored", f"{name}_scored")
-    return name
+    return copy_scored(spark, first, request.node.name)
 
 
 @pytest.fixture

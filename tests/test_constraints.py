@@ -4,7 +4,7 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructType
-from runs import copy_table, make_table, text_run
+from runs import copy_scored, make_table, text_run
 
 from sparkcoil import run
 from sparkcoil.errors import BudgetExceeded
@@ -24,10 +24,7 @@ def first(spark: SparkSession, text_model: str) -> str:
 @pytest.fixture
 def constrained(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
     """The test's own copy of that table and its target; gives the source's name."""
-    name = request.node.name.lower()[:50]
-    copy_table(spark, first, name)
-    copy_table(spark, f"{first}_scored", f"{name}_scored")
-    return name
+    return copy_scored(spark, first, request.node.name)
 
 
 def test_rows_that_break_a_check_fail_and_the_others_go_in(

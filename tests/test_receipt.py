@@ -1,12 +1,11 @@
 """What a run notes in its commits: a rerun with nothing due looks at no row, and looks again wherever the note does not hold."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from pyspark.sql import SparkSession
-from runs import copy_table, history, make_table, text_run
+from runs import copy_scored, history, make_table, text_run
 
 from sparkcoil import due, pipeline, receipt, run
 from sparkcoil.tables import Commit
@@ -37,10 +36,7 @@ def first(spark: SparkSession, text_model: str) -> str:
 @pytest.fixture
 def source(spark: SparkSession, first: str, request: pytest.FixtureRequest) -> str:
     """The test's own copy of that table and its target; gives its name."""
-    name = re.sub(r"\W+", "_", request.node.name.lower())[:60]
-    copy_table(spark, first, name)
-    copy_table(spark, f"{first}_scored", f"{name}_scored")
-    return name
+    return copy_scored(spark, first, request.node.name)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What is found out about a model when it is loaded: whether padding, neighbours or its own past change its answers, and what follows."""
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 import tiny_encoders as tiny
 import tiny_models
+import tiny_vision
 import torch
 import transformers
 from kept import kept
+from PIL import Image
 
 from sparkcoil import cache, engines, tasks, trial
 from sparkcoil.batching import Budget
@@ -306,3 +309,69 @@ def test_prompts_share_batches_and_beginnings_as_their_model_allows_it(tmp_path:
         found = tiny_models.predictions(tasks.load("text-generation"), tmp_path, prompts, batch=batch, max_new_tokens=8)
         assert [each["completion_tokens"] for each in found] == [len(each) for each in wanted]
         assert [each["text"].strip() for each in found] == [each.strip() for each in texts]
+
+
+def vectors(artifact: Path, images: Sequence[bytes], batch: int) -> np.ndarray:
+    """Return the embedding of each image, looked at in batches of at most so many."""
+    task = tasks.load("image-feature-extraction")
+    engine = loaded(artifact, task.name)
+    records = Scoring(task, engine, task.options(), Budget(10**9, batch)).score([{"image": each} for each in images])[0]
+    assert [each.error for each in records] == [None] * len(images)
+    return np.stack([(each.prediction or {})["embedding"] for each in records])
+
+
+def drawn(count: int) -> list[bytes]:
+    """Return images that differ, as PNG files."""
+    found = []
+    for seed in range(count):
+        file = io.BytesIO()
+        tiny_vision.drawn(40, 40, seed).save(file, "PNG")
+        found.append(file.getvalue())
+    return found
+
+
+def test_a_model_that_leaves_out_patches_at_random_is_made_to_see_all_of_them(tmp_path: Path) -> None:
+    sizes = {"decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2, "decoder_intermediate_size": 16}
+    torch.manual_seed(2)
+    model: Any = transformers.ViTMAEModel(transformers.ViTMAEConfig(**{**tiny_vision.TRANSFORMER, **sizes})).eval()
+    processor: Any = transformers.ViTImageProcessor(size=tiny_vision.SQUARE)
+    tiny_vision.saved(tmp_path, model, processor)
+    model.config.mask_ratio = 0.0
+    images = drawn(5)
+    with torch.no_grad():
+        inputs = processor(images=[Image.open(io.BytesIO(each)).convert("RGB") for each in images], return_tensors="pt")
+        wanted = model(**inputs).last_hidden_state.mean(1).numpy()
+    for batch in (1, 5):
+        assert np.abs(vectors(tmp_path, images, batch) - wanted).max() < 1e-5
+
+
+def test_a_model_that_reads_colours_in_place_of_pixels_is_refused_by_its_name(tmp_path: Path) -> None:
+    config = transformers.ImageGPTConfig(vocab_size=9, n_positions=16, n_embd=16, n_layer=1, n_head=2, num_labels=2)
+    tiny_vision.saved(tmp_path, transformers.ImageGPTForImageClassification(config))
+    processor: Any = transformers.ImageGPTImageProcessor(clusters=np.zeros((8, 3)).tolist(), size={"height": 4, "width": 4})
+    processor.save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelError, match=r"ImageGPTImageProcessor.* makes input_ids of an image"):
+        loaded(tmp_path, "image-classification")
+
+
+HEADS = [{"n_bins": 8, "min_depth": 0.001, "max_depth": size, "name": name} for name, size in (("nyu", 10.0), ("kitti", 80.0))]
+
+
+def test_a_model_whose_head_the_batch_elects_looks_at_images_one_by_one(tmp_path: Path) -> None:
+    backbone = {**tiny_vision.BACKBONE, "reshape_hidden_states": False}
+    sizes = {"fusion_hidden_size": 16, "bottleneck_features": 16, "num_attractors": [2, 1, 1, 1], "bin_embedding_dim": 8}
+    sizes |= {
+        "patch_transformer_num_attention_heads": 2,
+        "num_patch_transformer_layers": 4,
+        "patch_transformer_hidden_size": 8,
+        "patch_transformer_intermediate_size": 16,
+    }
+    config = transformers.ZoeDepthConfig(
+        backbone_config=backbone, bin_configurations=HEADS, neck_hidden_sizes=[8, 8, 16, 16], backbone_hidden_size=32, **sizes
+    )
+    torch.manual_seed(2)
+    model: Any = transformers.ZoeDepthForDepthEstimation(config)
+    processor: Any = transformers.ZoeDepthImageProcessor(size=tiny_vision.SQUARE64, ensure_multiple_of=8, do_pad=False)
+    tiny_vision.saved(tmp_path, model, processor)
+    engine = loaded(tmp_path, "depth-estimation")
+    assert engine.batching == "one by one"

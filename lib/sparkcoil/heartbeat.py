@@ -104,10 +104,10 @@ class Heartbeat:
             return None
         return bool(found.get("run_id") == self.owner["run_id"])
 
-    def is_there(self) -> bool | None:
+    def is_there(self, place: Any = None) -> bool | None:
         """Tell whether there is a file; None where the file system does not answer."""
         with suppress(Py4JError):
-            return bool(self.system.exists(self.place))
+            return bool(self.system.exists(place or self.place))
         return None
 
     def created(self) -> bool:
@@ -147,6 +147,8 @@ class Heartbeat:
             with suppress(Py4JError, ValueError), closing(self.system.open(place or self.place)) as stream:
                 found: dict[str, Any] = json.loads(bytes(stream.readAllBytes()).decode())
                 return found
+            if self.is_there(place) is False:
+                break
             time.sleep(LOOKS_APART)  # its holder may be writing it anew, which empties it for a moment
         return {}
 

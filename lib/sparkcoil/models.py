@@ -1,6 +1,5 @@
 """From an MLflow URI to a pinned model on this machine, and from there to the staged scorer that `spark_udf` loads."""
 
-import atexit
 import hashlib
 import shutil
 import tempfile
@@ -133,8 +132,7 @@ def nearest_name(uri: str) -> str:
 
 def stage(spec: Spec) -> Path:
     """Return a small MLflow model around the spec, whose loader is `sparkcoil.scorer` and whose code is this library."""
-    folder = Path(tempfile.mkdtemp(prefix="sparkcoil-scorer-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # until then executors may start, and a stream may ask for it again
+    folder = cache.temporary("scorer")
     spec.save(folder)
     staged = mlflow.models.Model(run_id=None)
     library.copy_into(folder / "code")

@@ -168,6 +168,8 @@ def register_tables(spark: SparkSession) -> None:
         return
     warehouse = Path(str(spark.conf.get("spark.sql.warehouse.dir")).removeprefix("file:"))
     for log in sorted(warehouse.glob("*/_delta_log")):
+        if not re.fullmatch(r"\w+", log.parent.name):
+            continue  # this catalog takes no such name
         register_table(spark, log.parent.name, log.parent)
     for log in sorted(warehouse.glob("*.db/*/_delta_log")):
         database = log.parent.parent.name.removesuffix(".db")

@@ -100,6 +100,8 @@ def opened(spark: SparkSession, target: Target) -> DeltaTable:
 def check(spark: SparkSession, target: Target) -> Detail | None:
     """Return what the target is, None where it is missing; raises TargetError naming each key and column that is not as expected."""
     if not exists(spark, target):
+        if target.table and tables.is_refused(target.table):
+            raise TargetError(f"target: {target.name}: {remedies.REMEDIES['INVALID_SCHEMA_OR_RELATION_NAME']}")
         return None
     table = opened(spark, target)
     detail = tables.detail(table)

@@ -171,3 +171,9 @@ def needs_mapping(kind: DataType) -> bool:
 def parts_of(name: str) -> list[str]:
     """Return the parts of a table's name as SQL writes it, without the backticks that are around some."""
     return [quoted.replace("``", "`") if quoted else plain for quoted, plain in re.findall(r"`((?:[^`]|``)+)`|([^.`]+)", name)]
+
+
+def is_refused(name: str) -> bool:
+    """Tell whether Spark's own catalog makes no table of a name; it says so only once the table's folder is there."""
+    *catalog, table = parts_of(name)
+    return (len(catalog) < 2 or catalog[0] == "spark_catalog") and not re.fullmatch(r"\w+", table)

@@ -3,17 +3,15 @@
 The staged scorer itself holds no weights, since MLflow copies it for every UDF and unpacks it for every Python worker.
 """
 
-import atexit
 import fcntl
 import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache as once
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparkcoil import digest
+from sparkcoil import cache, digest
 from sparkcoil.errors import ModelError
 
 if TYPE_CHECKING:
@@ -39,12 +37,10 @@ def offer(spark: "SparkSession", artifact: Path, content: str, *, shared: bool =
     return Weights(content, None, packed.name)
 
 
-@cache
+@once
 def archive(artifact: Path, content: str) -> Path:
     """Return an archive of the artifact, made once per driver and removed when it ends: executors may start at any time."""
-    folder = Path(tempfile.mkdtemp(prefix="sparkcoil-model-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    packed = folder / f"{content}.packed"  # Spark itself would unpack a .tar, into every executor's working directory
+    packed = cache.temporary("model") / f"{content}.packed"  # Spark itself would unpack a .tar, into every executor's working directory
     with tarfile.open(packed, "w", dereference=True) as tar:
         for file in digest.files(artifact):
             tar.add(file, arcname=str(file.relative_to(artifact)))

@@ -5,8 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from sparkcoil import png
-from sparkcoil.engines import Placement, apart, encoder, seeing
+from sparkcoil.engines import Findings, Placement, apart, encoder, seeing
 from sparkcoil.engines.seeing import Seen, Seer
 from sparkcoil.errors import RowError
 
@@ -19,9 +21,19 @@ class Depth(NamedTuple):
     max: float
 
 
-def load(artifact: Path, options: Any, placement: Placement) -> Seer:
+class Measurer(Seer):
+    """An image processor with its model; `forward` gives each image's Depth."""
+
+    @torch.inference_mode()
+    def examine(self) -> Findings:
+        """Return what the model does with images beside others; one of several heads is elected by all images of a batch."""
+        elects = getattr(self.bare([self.made_up(0, 0)]), "domain_logits", None) is not None
+        return Findings("one by one") if elects else super().examine()
+
+
+def load(artifact: Path, options: Any, placement: Placement) -> Measurer:
     """Return the model of an artifact, whose result for an image is its Depth."""
-    return seeing.opened(artifact, "AutoModelForDepthEstimation", placement, lambda processor: partial(depths, processor))
+    return Measurer(**vars(seeing.opened(artifact, "AutoModelForDepthEstimation", placement, lambda processor: partial(depths, processor))))
 
 
 def depths(processor: Any, outputs: Any, seen: Sequence[Seen]) -> list[Depth | RowError]:

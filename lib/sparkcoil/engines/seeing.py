@@ -151,13 +151,14 @@ class Seer:
 
         @torch.inference_mode()
         def ask(probes: Sequence[trial.Probe]) -> Sequence[trial.Answer]:
-            seen = [self._made_up(*each) for each in probes]
+            seen = [self.made_up(*each) for each in probes]
             # Where places are ranked, such as in detection, near ties may change them.
             return [[np.sort(values, axis=None) for values in answer] for answer in trial.answers_of(self.bare(seen), len(seen))]
 
         return trial.examined(self.model, ask, [0], 1)
 
-    def _made_up(self, shape: int, number: int) -> Seen:
+    def made_up(self, shape: int, number: int) -> Seen:
+        """Return a noise of one of two shapes, which its number determines."""
         height, width = PROBED[shape]
         values = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
         return Seen(self.eye.processed(Image.fromarray(values)), (height, width), None)

@@ -145,7 +145,8 @@ class Whisper(Hearer):
     def output(self, heard: Passage) -> dict[str, Any]:
         """Return what was heard in a window as the tokenizer joins it; in some languages, words depend on the language."""
         window, tokens, seconds = heard.window, list(heard.tokens), list(heard.seconds)
-        if self.options.return_timestamps == "word" and heard.language is not None:
+        # Of an old checkpoint's tokenizer a language may be no special token: it would be read as a word.
+        if self.options.return_timestamps == "word" and heard.language is not None and heard.language in self.tokenizer.all_special_ids:
             tokens, seconds = [heard.language, *tokens], [0.0, *seconds]
         stride = tuple(each / self.per_unit for each in (heard.length, window.before, window.after))
         return {"tokens": np.array([tokens], dtype=int), "token_timestamps": np.array([seconds]), "stride": stride}
