@@ -363,7 +363,7 @@ def test_a_model_whose_head_the_batch_elects_looks_at_images_one_by_one(tmp_path
     sizes |= {
         "patch_transformer_num_attention_heads": 2,
         "num_patch_transformer_layers": 4,
-        "patch_transformer_hidden_size": 8,
+        "patch_transformer_hidden_size": 128,
         "patch_transformer_intermediate_size": 16,
     }
     config = transformers.ZoeDepthConfig(
