@@ -61,9 +61,16 @@ class Flight:
         return Flight(rows, tokens[kept], attended[kept], past, None if self.hidden is None else self.hidden[kept])
 
 
-def states(hidden: torch.Tensor) -> BaseModelOutput:
+@dataclass
+class States(BaseModelOutput):
+    """What an encoder gives; a mixture of experts is asked for how it chose them too."""
+
+    router_logits: Any = None
+
+
+def states(hidden: torch.Tensor) -> States:
     """Return an encoder's states as a model takes them."""
-    return BaseModelOutput(last_hidden_state=cast(torch.FloatTensor, hidden))
+    return States(last_hidden_state=cast(torch.FloatTensor, hidden))
 
 
 class Leaving(StoppingCriteria):

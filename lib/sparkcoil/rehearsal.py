@@ -84,5 +84,5 @@ def made_up(vocabulary: Sequence[int], length: int, number: int) -> tuple[int, .
 def plain_tokens(found: Decoder) -> list[int]:
     """Return some hundred tokens of a vocabulary that have no meaning of their own."""
     special = {*found.tokenizer.all_special_ids, *found.eos, found.pad}
-    size = min(len(found.tokenizer), found.model.get_input_embeddings().num_embeddings)
+    size = trial.vocabulary_size(found.tokenizer, found.model)
     return [each for each in range(0, size, max(1, size // 300)) if each not in special]

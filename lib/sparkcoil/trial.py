@@ -177,6 +177,12 @@ def array(tensor: torch.Tensor) -> np.ndarray:
     return tensor.detach().double().cpu().numpy()
 
 
+def vocabulary_size(tokenizer: Any, model: Any) -> int:
+    """Return how many tokens both a tokenizer and its model know."""
+    size = getattr(model.config.get_text_config(), "vocab_size", None)
+    return min(len(tokenizer), size) if isinstance(size, int) else len(tokenizer)
+
+
 def local_length(config: Any) -> int:
     """Return a length beyond which the local windows and blocks that a configuration names end, 0 where it names none."""
     settings = config.get_text_config().to_dict()

@@ -1,7 +1,9 @@
 """What is swept: for each task the architectures of transformers' own mapping, how a tiny one is made, and what it answers natively."""
 
 import copy
+import inspect
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -94,70 +96,71 @@ def special() -> dict[str, Any]:
 def built(kind: str, head: str, **given: Any) -> Any:
     """Return a tiny model of a kind with a head, with random weights."""
     chosen = tiny.config_of(CONFIG_MAPPING[kind], len(tokenizer()), **given)
-    model = getattr(transformers, head)._from_config(chosen).eval()
-    tiny.randomise(model, 3)
-    return model
+    return tiny.made(head, chosen)
 
 
-def alone(model: Any, answer: Callable[[Any, Row], Any]) -> Callable[[Row], Any]:
-    """Return what a model that has never been used answers to a row."""
+def alone(folder: Path, model: Any, answer: Callable[[Any, Row], Any]) -> Callable[[Row], Any]:
+    """Return what a model that has never been used answers to a row, loaded from where it was saved: not all weights are."""
+    kept = type(model).from_pretrained(folder / "model").eval()
 
     @torch.inference_mode()
     def answered(row: Row) -> Any:
-        return answer(copy.deepcopy(model), row)
+        return answer(copy.deepcopy(kept), row)
 
     return answered
 
 
-def encoded(row: Row) -> Any:
-    """Return a row's text as the model takes it; most have no use for types of tokens."""
-    return tokenizer()(row["text"], return_tensors="pt", truncation=True, max_length=LENGTH)
+def reader_of(folder: Path, model: Any) -> Callable[[Row], Any]:
+    """Save a text model, and return what makes its inputs of a row's text: some kinds have the tokenizer read as one of their own."""
+    tiny.saved(folder, model, tokenizer())
+    told = transformers.AutoTokenizer.from_pretrained(folder / "model")
+    return lambda row: told(row["text"], return_tensors="pt", truncation=True, max_length=LENGTH)
 
 
-def accepted(model: Any, row: Row) -> dict[str, Any]:
-    """Return of a row's inputs those that a model takes."""
-    import inspect
-
+def accepted(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of the inputs those that a model takes."""
     known = inspect.signature(model.forward).parameters
-    return {name: value for name, value in encoded(row).items() if name in known or "kwargs" in known}
+    return {name: value for name, value in inputs.items() if name in known or "kwargs" in known}
 
 
 def classifier(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a classifier of texts."""
     model = built(kind, head, **special(), id2label=tiny.LABELS, label2id={name: i for i, name in tiny.LABELS.items()})
-    tiny.saved(folder, model, tokenizer())
-    return alone(model, lambda fresh, row: fresh(**accepted(fresh, row)).logits[0].double().softmax(-1).numpy())
+    read = reader_of(folder, model)
+    return alone(folder, model, lambda fresh, row: fresh(**accepted(fresh, read(row))).logits[0].double().softmax(-1).numpy())
 
 
 def tagger(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a classifier of tokens."""
     model = built(kind, head, **special(), id2label=tiny.LABELS, label2id={name: i for i, name in tiny.LABELS.items()})
-    tiny.saved(folder, model, tokenizer())
-    return alone(model, lambda fresh, row: fresh(**accepted(fresh, row)).logits[0].double().softmax(-1).amax(-1)[1:-1].numpy())
+    read = reader_of(folder, model)
+    return alone(
+        folder, model, lambda fresh, row: fresh(**accepted(fresh, read(row))).logits[0].double().softmax(-1).amax(-1)[1:-1].numpy()
+    )
 
 
 def filler(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a masked language model."""
     model = built(kind, head, **special())
-    tiny.saved(folder, model, tokenizer())
+    read = reader_of(folder, model)
 
     def answer(fresh: Any, row: Row) -> Any:
-        ids = encoded(row)["input_ids"][0].tolist()
-        return fresh(**accepted(fresh, row)).logits[0, ids.index(4)].double().softmax(-1).topk(3).values.numpy()
+        ids = read(row)["input_ids"][0].tolist()
+        return fresh(**accepted(fresh, read(row))).logits[0, ids.index(4)].double().softmax(-1).topk(3).values.numpy()
 
-    return alone(model, answer)
+    return alone(folder, model, answer)
 
 
 def embedder(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make an encoder of texts."""
     model = built(kind, head, **special())
-    tiny.saved(folder, model, tokenizer())
+    read = reader_of(folder, model)
 
     def answer(fresh: Any, row: Row) -> Any:
         inside = fresh.get_encoder() if fresh.config.is_encoder_decoder else fresh
-        return inside(**accepted(inside, row))[0][0].double().mean(0).numpy()
+        return inside(**accepted(inside, read(row)))[0][0].double().mean(0).numpy()
 
-    return alone(model, answer)
+    return alone(folder, model, answer)
 
 
 def writer(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
@@ -165,15 +168,16 @@ def writer(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     model = built(kind, head, **special())
     model.generation_config.eos_token_id = 2
     model.generation_config.pad_token_id = 0
-    tiny.saved(folder, model, tokenizer())
+    read = reader_of(folder, model)
+    told = transformers.AutoTokenizer.from_pretrained(folder / "model")
 
     def answer(fresh: Any, row: Row) -> Any:
-        ids = encoded(row)["input_ids"]
+        ids = read(row)["input_ids"]
         made = fresh.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW_TOKENS)[0]
         new = made[1:] if fresh.config.is_encoder_decoder else made[ids.shape[1] :]
-        return {"text": tokenizer().decode(new, skip_special_tokens=True).strip()}
+        return {"text": told.decode(new, skip_special_tokens=True).strip()}
 
-    return alone(model, answer)
+    return alone(folder, model, answer)
 
 
 def sounds() -> list[Row]:
@@ -214,9 +218,7 @@ def speech(kind: str, head: str, **given: Any) -> tuple[Any, Any]:
     for name, value in CONVOLUTIONS.items():
         if hasattr(chosen, name):
             setattr(chosen, name, value)
-    model = getattr(transformers, head)._from_config(chosen).eval()
-    tiny.randomise(model, 3)
-    return model, extractor_of(kind)
+    return tiny.made(head, chosen), extractor_of(kind)
 
 
 def listener(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
@@ -228,13 +230,13 @@ def listener(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
         inputs = extractor(heard(row), sampling_rate=RATE, return_tensors="pt")
         return fresh(**inputs).logits[0].double().softmax(-1).numpy()
 
-    return alone(model, answer)
+    return alone(folder, model, answer)
 
 
 def transcriber(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a model that writes down what it hears."""
     letters = {token: i for i, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"])}
-    (folder / "vocab.json").write_text(__import__("json").dumps(letters))
+    (folder / "vocab.json").write_text(json.dumps(letters))
     speller = transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
     model, extractor = speech(kind, head, pad_token_id=0, vocab_size=32, ctc_loss_reduction="mean")
     tiny.saved(folder, model, extractor, speller)
@@ -243,7 +245,7 @@ def transcriber(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
         inputs = extractor(heard(row), sampling_rate=RATE, return_tensors="pt")
         return {"text": speller.decode(fresh(**inputs).logits[0].argmax(-1))}
 
-    return alone(model, answer)
+    return alone(folder, model, answer)
 
 
 def pictures() -> list[Row]:
@@ -259,9 +261,9 @@ def pictures() -> list[Row]:
 
 def onlooker(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a classifier of images."""
-    chosen = tiny.config_of(CONFIG_MAPPING[kind], 32, id2label=tiny.LABELS, label2id={name: i for i, name in tiny.LABELS.items()})
-    model = getattr(transformers, head)._from_config(chosen).eval()
-    tiny.randomise(model, 3)
+    labels = {"num_labels": len(tiny.LABELS), "id2label": tiny.LABELS, "label2id": {name: i for i, name in tiny.LABELS.items()}}
+    chosen = tiny.config_of(CONFIG_MAPPING[kind], 32, **labels)
+    model = tiny.made(head, chosen)
     processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
     tiny.saved(folder, model, processor)
 
@@ -269,7 +271,7 @@ def onlooker(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
         image = Image.open(io.BytesIO(row["image"])).convert("RGB")
         return fresh(**processor(images=image, return_tensors="pt")).logits[0].double().softmax(-1).numpy()
 
-    return alone(model, answer)
+    return alone(folder, model, answer)
 
 
 def by_label(prediction: Any) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Any architecture as a tiny model with random weights: its own configuration, made small by the names of its sizes."""
 
+import copy
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,7 @@ OWN: Mapping[str, Mapping[str, Any]] = {"gpt_neo": {"attention_types": [[["globa
 # What is said of a model beside its sizes.
 LABELS = dict(enumerate(("red", "green", "blue")))
 SCALE = 0.15
+MOST_WEIGHTS = 20_000_000
 
 
 def config_of(kind: type[PretrainedConfig], vocabulary: int, **given: Any) -> PretrainedConfig:
@@ -50,6 +52,18 @@ def small(kind: type[PretrainedConfig], vocabulary: int) -> dict[str, Any]:
             found[name] = size or vocabulary
     own = {name: each for name, each in getattr(kind, "sub_configs", {}).items() if each is not transformers.AutoConfig}
     return {**found, **{name: small(each, vocabulary) for name, each in own.items()}}
+
+
+def made(head: str, config: PretrainedConfig) -> Any:
+    """Return a model of a class with random weights; raises ValueError for one that its configuration has not made small."""
+    kind = getattr(transformers, head)
+    with torch.device("meta"):
+        size = sum(each.numel() for each in kind._from_config(copy.deepcopy(config)).parameters())
+    if size > MOST_WEIGHTS:
+        raise ValueError(f"{size:,} weights, since a part of its configuration is not made small")
+    model = kind._from_config(config).eval()
+    randomise(model, 3)
+    return model
 
 
 def randomise(model: torch.nn.Module, seed: int) -> None:

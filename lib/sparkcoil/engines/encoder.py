@@ -112,7 +112,7 @@ class Encoder(Reader):
     @cached_property
     def plain_tokens(self) -> Sequence[int]:
         """Some hundred tokens of the vocabulary that have no meaning of their own."""
-        special, size = set(self.tokenizer.all_special_ids), min(len(self.tokenizer), self.model.get_input_embeddings().num_embeddings)
+        special, size = set(self.tokenizer.all_special_ids), trial.vocabulary_size(self.tokenizer, self.model)
         return [each for each in range(0, size, max(1, size // 300)) if each not in special]
 
     @cached_property
@@ -194,5 +194,5 @@ def readable_tokens(tokenizer: Any, model: Any) -> int:
     for name, module in model.named_modules():
         # These count positions from behind the one of padding: RoBERTa and its kin.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            limits.append(module.num_embeddings - module.padding_idx - 1)
+            limits.append(len(module.weight) - module.padding_idx - 1)
     return int(min(limits))
