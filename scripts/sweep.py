@@ -74,7 +74,7 @@ def verdict_on(family: families.Family, name: str, head: str) -> Verdict:
                 family.task, name, "not built", f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
             )
         try:
-            return judge.judged(family.task, name, Path(folder), rows, native, family.seen)
+            return judge.judge(family.task, name, Path(folder), rows, native, family.seen)
         except Exception as error:
             return Verdict(
                 family.task, name, "crash", f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -57,5 +57,5 @@ def test_a_model_that_is_scored_otherwise_is_found_out(sweep: Any, monkeypatch: 
     from sparkcoil import trial
     from sparkcoil.engines import Findings
 
-    monkeypatch.setattr(trial, "examined", lambda *given: Findings())  # padding is believed to be right, as it once was
+    monkeypatch.setattr(trial, "examine", lambda *given: Findings())  # padding is believed to be right, as it once was
     assert {sweep.swept("text-classification", kind)[0].outcome for kind in ("fnet", "mobilebert")} == {"differs"}

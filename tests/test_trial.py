@@ -149,7 +149,7 @@ class Restless(torch.nn.Module):
 def test_a_model_that_never_gives_the_same_answer_is_refused_by_its_name() -> None:
     model = Restless()
     with pytest.raises(ModelError, match="Restless gives the same input another answer each time"):
-        trial.examined(model, model.answer, [1, 2], 2)
+        trial.examine(model, model.answer, [1, 2], 2)
 
 
 def voting(probes: Sequence[Probe]) -> list[list[np.ndarray]]:

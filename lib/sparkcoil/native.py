@@ -20,7 +20,7 @@ HARMLESS = {
 }
 
 
-def translated(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+def translate(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return logged settings under the names and with the values that the task's options have, those in nested settings beside them."""
     nested = {name: value for outer in NESTED if isinstance(given.get(outer), Mapping) for name, value in given[outer].items()}
     flat = {name: value for name, value in given.items() if not (name in NESTED and isinstance(value, Mapping))}

@@ -74,8 +74,8 @@ def logged(model: LoggedModel, task: Task) -> Iterator[tuple[str, Mapping[str, A
     yield "tokenizer", tokenizer_settings(model, task)
     if "do_sample" in task.options.model_fields:
         yield "generation config", generation_config(model, task, name)
-    yield "model config", native.translated(task, model_config(model))
-    yield "signature", native.translated(task, signature_defaults(model))
+    yield "model config", native.translate(task, model_config(model))
+    yield "signature", native.translate(task, signature_defaults(model))
 
 
 def tokenizer_settings(model: LoggedModel, task: Task) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def generation_config(model: LoggedModel, task: Task, name: str) -> dict[str, An
     """Return the checkpoint's settings for generation that are options of the task, those for the task by name above the others."""
     special = model.config.get("task_specific_params") or {}
     joined = {**model.read_json(f"{MODEL}/generation_config.json"), **(special.get(name) or special.get(task.name) or {})}
-    joined = native.translated(task, joined)
+    joined = native.translate(task, joined)
     return {key: value for key, value in joined.items() if key in task.options.model_fields and key not in NEVER_FROM_CHECKPOINT}
 
 

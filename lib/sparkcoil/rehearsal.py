@@ -31,7 +31,7 @@ class Given(LogitsProcessor):
         return found
 
 
-def examined(found: Decoder, readable: int) -> Findings:
+def rehearse(found: Decoder, readable: int) -> Findings:
     """Return how prompts of a model that reads so many tokens may share a batch, and whether they may share their beginnings."""
     room = readable - STEPS
     lengths = sorted({min(each, room) for each in LENGTHS})
@@ -40,7 +40,7 @@ def examined(found: Decoder, readable: int) -> Findings:
     def ask(probes: Sequence[trial.Probe]) -> Sequence[trial.Answer]:
         return steps(found, [made_up(vocabulary, *each) for each in probes], vocabulary)
 
-    findings = trial.examined(found.model, ask, lengths, lengths[-1])
+    findings = trial.examine(found.model, ask, lengths, lengths[-1])
     shares = compaction.shares(found.model) and findings.batching == "padded" and shares_beginnings(found, vocabulary, room)
     return Findings(findings.batching, shares, findings.changes)
 

@@ -81,7 +81,7 @@ def write(name: str, findings: Findings) -> None:
         unfinished.replace(path)
 
 
-def examined(model: Any, ask: Asking, lengths: Sequence[int], long: int) -> Findings:
+def examine(model: Any, ask: Asking, lengths: Sequence[int], long: int) -> Findings:
     """Return what a model does with inputs of some lengths; raises ModelError for one that answers the same input in several ways.
 
     `long` is a length beyond the model's local windows and blocks, below which its attention may be another one.
@@ -208,10 +208,10 @@ def versions_of(model: torch.nn.Module) -> list[int]:
 
 def parts_of(model: torch.nn.Module) -> Parts:
     """Return what a model consists of, by which it can be put back."""
-    return [(each, held(each)) for each in model.modules()]
+    return [(each, attributes_of(each)) for each in model.modules()]
 
 
-def held(module: torch.nn.Module) -> dict[str, Any]:
+def attributes_of(module: torch.nn.Module) -> dict[str, Any]:
     """Return a copy of what a module holds."""
     return {name: dict(value) if name in OWNED else value for name, value in vars(module).items()}
 
@@ -233,8 +233,8 @@ def keep_as_loaded(model: torch.nn.Module) -> None:
 def before_each(act: Callable[[], None], ask: Asking) -> Asking:
     """Return the function with an act before each of its calls."""
 
-    def asked(probes: Sequence[Probe]) -> Sequence[Answer]:
+    def ask_after(probes: Sequence[Probe]) -> Sequence[Answer]:
         act()
         return ask(probes)
 
-    return asked
+    return ask_after

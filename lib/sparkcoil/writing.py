@@ -49,7 +49,7 @@ class Writer(ABC):
 
     def examine(self) -> Findings:
         """Return what the model does with prompts that are padded and alone, and with those that share what they begin with."""
-        return rehearsal.examined(self.decoder, self.readable)
+        return rehearsal.rehearse(self.decoder, self.readable)
 
     def follow(self, findings: Findings) -> None:
         """Generate texts together as the model allows it."""

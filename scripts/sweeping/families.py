@@ -96,7 +96,7 @@ def special() -> dict[str, Any]:
 def built(kind: str, head: str, **given: Any) -> Any:
     """Return a tiny model of a kind with a head, with random weights."""
     chosen = tiny.config_of(CONFIG_MAPPING[kind], len(tokenizer()), **given)
-    return tiny.made(head, chosen)
+    return tiny.make_model(head, chosen)
 
 
 def alone(folder: Path, model: Any, answer: Callable[[Any, Row], Any]) -> Callable[[Row], Any]:
@@ -104,20 +104,20 @@ def alone(folder: Path, model: Any, answer: Callable[[Any, Row], Any]) -> Callab
     kept = type(model).from_pretrained(folder / "model").eval()
 
     @torch.inference_mode()
-    def answered(row: Row) -> Any:
+    def answer_alone(row: Row) -> Any:
         return answer(copy.deepcopy(kept), row)
 
-    return answered
+    return answer_alone
 
 
 def reader_of(folder: Path, model: Any) -> Callable[[Row], Any]:
     """Save a text model, and return what makes its inputs of a row's text: some kinds have the tokenizer read as one of their own."""
-    tiny.saved(folder, model, tokenizer())
+    tiny.save(folder, model, tokenizer())
     told = transformers.AutoTokenizer.from_pretrained(folder / "model")
     return lambda row: told(row["text"], return_tensors="pt", truncation=True, max_length=LENGTH)
 
 
-def accepted(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def inputs_for(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return of the inputs those that a model takes."""
     known = inspect.signature(model.forward).parameters
     return {name: value for name, value in inputs.items() if name in known or "kwargs" in known}
@@ -127,7 +127,7 @@ def classifier(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a classifier of texts."""
     model = built(kind, head, **special(), id2label=tiny.LABELS, label2id={name: i for i, name in tiny.LABELS.items()})
     read = reader_of(folder, model)
-    return alone(folder, model, lambda fresh, row: fresh(**accepted(fresh, read(row))).logits[0].double().softmax(-1).numpy())
+    return alone(folder, model, lambda fresh, row: fresh(**inputs_for(fresh, read(row))).logits[0].double().softmax(-1).numpy())
 
 
 def tagger(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
@@ -135,7 +135,7 @@ def tagger(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     model = built(kind, head, **special(), id2label=tiny.LABELS, label2id={name: i for i, name in tiny.LABELS.items()})
     read = reader_of(folder, model)
     return alone(
-        folder, model, lambda fresh, row: fresh(**accepted(fresh, read(row))).logits[0].double().softmax(-1).amax(-1)[1:-1].numpy()
+        folder, model, lambda fresh, row: fresh(**inputs_for(fresh, read(row))).logits[0].double().softmax(-1).amax(-1)[1:-1].numpy()
     )
 
 
@@ -146,7 +146,7 @@ def filler(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
 
     def answer(fresh: Any, row: Row) -> Any:
         ids = read(row)["input_ids"][0].tolist()
-        return fresh(**accepted(fresh, read(row))).logits[0, ids.index(4)].double().softmax(-1).topk(3).values.numpy()
+        return fresh(**inputs_for(fresh, read(row))).logits[0, ids.index(4)].double().softmax(-1).topk(3).values.numpy()
 
     return alone(folder, model, answer)
 
@@ -158,7 +158,7 @@ def embedder(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
 
     def answer(fresh: Any, row: Row) -> Any:
         inside = fresh.get_encoder() if fresh.config.is_encoder_decoder else fresh
-        return inside(**accepted(inside, read(row)))[0][0].double().mean(0).numpy()
+        return inside(**inputs_for(inside, read(row)))[0][0].double().mean(0).numpy()
 
     return alone(folder, model, answer)
 
@@ -218,13 +218,13 @@ def speech(kind: str, head: str, **given: Any) -> tuple[Any, Any]:
     for name, value in CONVOLUTIONS.items():
         if hasattr(chosen, name):
             setattr(chosen, name, value)
-    return tiny.made(head, chosen), extractor_of(kind)
+    return tiny.make_model(head, chosen), extractor_of(kind)
 
 
 def listener(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a classifier of sounds."""
     model, extractor = speech(kind, head, id2label=tiny.LABELS, label2id={name: i for i, name in tiny.LABELS.items()})
-    tiny.saved(folder, model, extractor)
+    tiny.save(folder, model, extractor)
 
     def answer(fresh: Any, row: Row) -> Any:
         inputs = extractor(heard(row), sampling_rate=RATE, return_tensors="pt")
@@ -239,7 +239,7 @@ def transcriber(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     (folder / "vocab.json").write_text(json.dumps(letters))
     speller = transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"))
     model, extractor = speech(kind, head, pad_token_id=0, vocab_size=32, ctc_loss_reduction="mean")
-    tiny.saved(folder, model, extractor, speller)
+    tiny.save(folder, model, extractor, speller)
 
     def answer(fresh: Any, row: Row) -> Any:
         inputs = extractor(heard(row), sampling_rate=RATE, return_tensors="pt")
@@ -263,9 +263,9 @@ def onlooker(kind: str, head: str, folder: Path) -> Callable[[Row], Any]:
     """Make a classifier of images."""
     labels = {"num_labels": len(tiny.LABELS), "id2label": tiny.LABELS, "label2id": {name: i for i, name in tiny.LABELS.items()}}
     chosen = tiny.config_of(CONFIG_MAPPING[kind], 32, **labels)
-    model = tiny.made(head, chosen)
+    model = tiny.make_model(head, chosen)
     processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
-    tiny.saved(folder, model, processor)
+    tiny.save(folder, model, processor)
 
     def answer(fresh: Any, row: Row) -> Any:
         image = Image.open(io.BytesIO(row["image"])).convert("RGB")

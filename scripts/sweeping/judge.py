@@ -30,7 +30,7 @@ class Verdict:
     why: str = ""
 
 
-def judged(
+def judge(
     task_name: str,
     name: str,
     artifact: Path,
@@ -49,7 +49,7 @@ def judged(
     for budget_name, budget in BUDGETS.items():
         for order in (range(len(rows)), random.Random(7).sample(range(len(rows)), len(rows))):
             scoring = Scoring(task, engine, options, budget or engine.budget)
-            records = scoring.score([sent(rows[i]) for i in order])[0]
+            records = scoring.score([as_sent(rows[i]) for i in order])[0]
             for i, record in zip(order, records, strict=True):
                 if record.error is not None:
                     return Verdict(task_name, name, "crash", f"{budget_name}: {record.error.code}: {record.error.message}")
@@ -66,7 +66,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def sent(row: Mapping[str, Any]) -> dict[str, Any]:
+def as_sent(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row as it comes from Spark."""
     return {name: cell.encode() if isinstance(cell, str) else cell for name, cell in row.items()}
 

@@ -33,7 +33,7 @@ OWN: Mapping[str, Mapping[str, Any]] = {"gpt_neo": {"attention_types": [[["globa
 # What is said of a model beside its sizes.
 LABELS = dict(enumerate(("red", "green", "blue")))
 SCALE = 0.15
-MOST_WEIGHTS = 20_000_000
+MOST_WEIGHTS = 100_000_000
 
 
 def config_of(kind: type[PretrainedConfig], vocabulary: int, **given: Any) -> PretrainedConfig:
@@ -54,7 +54,7 @@ def small(kind: type[PretrainedConfig], vocabulary: int) -> dict[str, Any]:
     return {**found, **{name: small(each, vocabulary) for name, each in own.items()}}
 
 
-def made(head: str, config: PretrainedConfig) -> Any:
+def make_model(head: str, config: PretrainedConfig) -> Any:
     """Return a model of a class with random weights; raises ValueError for one that its configuration has not made small."""
     kind = getattr(transformers, head)
     with torch.device("meta"):
@@ -77,7 +77,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 weights.add_(torch.randn_like(weights) * 0.05)
 
 
-def saved(folder: Path, model: Any, *parts: Any, tell: Mapping[str, Any] | None = None) -> Path:
+def save(folder: Path, model: Any, *parts: Any, tell: Mapping[str, Any] | None = None) -> Path:
     """Return the folder with a model and its parts in it as in a logged model."""
     for each in (model, *parts):
         each.save_pretrained(folder / "model")

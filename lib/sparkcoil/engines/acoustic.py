@@ -76,7 +76,7 @@ class Acoustic(Hearer):
 
     def examine(self) -> Findings:
         """Return what the model does with sounds that are padded and alone."""
-        return self.extractor.examined(has_own_frames=False)
+        return self.extractor.examine(has_own_frames=False)
 
     def follow(self, findings: Findings) -> None:
         """Take sounds into batches as the model allows it."""
@@ -107,7 +107,7 @@ class Acoustic(Hearer):
 
     @torch.inference_mode()
     def _logits(self, features: Sequence[Features]) -> Iterator[np.ndarray]:
-        yield from encoder.array(self.model(**self.extractor.joined(features)).logits)
+        yield from encoder.array(self.model(**self.extractor.pad(features)).logits)
 
 
 def load(artifact: Path, options: Any, placement: Placement) -> Acoustic:

@@ -99,7 +99,7 @@ class Ctc(Hearer):
     def examine(self) -> Findings:
         """Return what the model does with sounds that are padded and alone; without a count of its frames it is given equal lengths."""
         countable = self.extractor.frames(1_000) is not None
-        found = self.extractor.examined(has_own_frames=countable)
+        found = self.extractor.examine(has_own_frames=countable)
         return found if countable or found.batching != "padded" else replace(found, batching="exact lengths")
 
     def follow(self, findings: Findings) -> None:
@@ -170,7 +170,7 @@ class Ctc(Hearer):
     @torch.inference_mode()
     def _run(self, clips: Sequence[Heard]) -> Iterator[Any]:
         features = [each.features for each in clips]
-        logits = self.model(**self.extractor.joined(features)).logits.float()
+        logits = self.model(**self.extractor.pad(features)).logits.float()
         finite = torch.isfinite(logits).all(dim=2).cpu().numpy()
         tokens = logits.argmax(dim=2).cpu().numpy()
         for i, each in enumerate(features):
@@ -224,7 +224,7 @@ def samples_per_frame(extractor: Extractor) -> float:
         return float(told)
     with torch.inference_mode():
         sounds = [extractor.features(np.zeros(seconds * extractor.rate, np.float32)) for seconds in (2, 4)]
-        short, long = (extractor.model(**extractor.joined([each])).logits.shape[1] for each in sounds)
+        short, long = (extractor.model(**extractor.pad([each])).logits.shape[1] for each in sounds)
     return float(2 * extractor.rate / (long - short))
 
 

@@ -94,7 +94,7 @@ class Encoder(Reader):
             answers = trial.answers_of(self.outputs([self.made_up(*each) for each in probes]), len(probes))
             return trial.without_padding(answers, [each.length for each in probes])
 
-        return trial.examined(self.model, ask, lengths, long)
+        return trial.examine(self.model, ask, lengths, long)
 
     def follow(self, findings: Findings) -> None:
         """Take rows into batches as the model allows it."""

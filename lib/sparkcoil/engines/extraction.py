@@ -64,7 +64,7 @@ class Extractor:
         mask = found.get("attention_mask")
         return Features(np.asarray(found[self.name][0], dtype=np.float32), None if mask is None else np.asarray(mask[0], dtype=np.int64))
 
-    def joined(self, sounds: Sequence[Features]) -> dict[str, torch.Tensor]:
+    def pad(self, sounds: Sequence[Features]) -> dict[str, torch.Tensor]:
         """Return the inputs of sounds that are padded behind to the longest of them, where the model is and in its number format."""
         longest = max(len(each.values) for each in sounds)
         table = np.full((len(sounds), longest, *sounds[0].values.shape[1:]), self.feature_extractor.padding_value, dtype=np.float32)
@@ -89,18 +89,18 @@ class Extractor:
         """Return a noise of so many samples, which its length and its number determine."""
         return np.random.default_rng((length, number)).normal(0.0, 0.1, length).astype(np.float32)
 
-    def examined(self, *, has_own_frames: bool) -> Findings:
+    def examine(self, *, has_own_frames: bool) -> Findings:
         """Return what the model does with sounds that are padded and alone; `has_own_frames` where its logits are one for each frame."""
         lengths = [round(seconds * self.rate) for seconds in NOISES]
 
         @torch.inference_mode()
         def ask(probes: Sequence[trial.Probe]) -> Sequence[trial.Answer]:
             sounds = [self.features(self.noise(*each)) for each in probes]
-            logits = self.model(**self.joined(sounds)).logits
+            logits = self.model(**self.pad(sounds)).logits
             own = [self.frames(len(each.values)) if has_own_frames else None for each in sounds]
             return [[trial.array(row if count is None else row[:count])] for row, count in zip(logits, own, strict=True)]
 
-        return trial.examined(self.model, ask, lengths, lengths[0])
+        return trial.examine(self.model, ask, lengths, lengths[0])
 
 
 def extractor_of(feature_extractor: Any, model: Any) -> Extractor:

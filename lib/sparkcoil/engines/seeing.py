@@ -155,7 +155,7 @@ class Seer:
             # Where places are ranked, such as in detection, near ties may change them.
             return [[np.sort(values, axis=None) for values in answer] for answer in trial.answers_of(self.bare(seen), len(seen))]
 
-        return trial.examined(self.model, ask, [0], 1)
+        return trial.examine(self.model, ask, [0], 1)
 
     def made_up(self, shape: int, number: int) -> Seen:
         """Return a noise of one of two shapes, which its number determines."""
