@@ -186,6 +186,14 @@ def test_half_precision_is_judged_by_its_own_steps() -> None:
     assert 2e-2 < trial.tolerance_of(torch.bfloat16) < 5e-2
 
 
+def test_the_noise_of_a_format_is_that_of_an_input_beside_its_like() -> None:
+    def ask(probes: Sequence[Probe]) -> list[list[np.ndarray]]:
+        return [[np.array([1.0 + 0.1 * (len(probes) - 1)])] for _ in probes]
+
+    assert trial.noise_of(torch.bfloat16, ask, Probe(3, 0)) == pytest.approx(0.1)
+    assert trial.noise_of(torch.float32, ask, Probe(3, 0)) == 0.0
+
+
 @pytest.mark.parametrize("name", ["bert", "mobilebert"])
 def test_in_bfloat16_the_same_is_found(tmp_path: Path, name: str) -> None:
     family, config, expected = CLASSIFIERS[name]

@@ -68,13 +68,13 @@ def read(name: str) -> Findings | None:
     """Return findings that were kept, None where none were."""
     try:
         return Findings(**json.loads((cache.folder("trials") / name).read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, RuntimeError, ValueError, TypeError):  # an executor may have no home
         return None
 
 
 def write(name: str, findings: Findings) -> None:
     """Keep findings where the disk allows it: otherwise the next worker tries the model again."""
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):
         path = cache.folder("trials") / name
         unfinished = path.with_suffix(f".{np.random.default_rng().integers(1 << 62)}")
         unfinished.write_text(json.dumps(asdict(findings)))
@@ -87,7 +87,7 @@ def examine(model: Any, ask: Asking, lengths: Sequence[int], long: int) -> Findi
     `long` is a length beyond the model's local windows and blocks, below which its attention may be another one.
     """
     loaded, versions = parts_of(model), versions_of(model)
-    tolerance = tolerance_of(model.dtype)
+    tolerance = max(tolerance_of(model.dtype), STEPS * noise_of(model.dtype, ask, Probe(long, 0)))
     changes = not is_steady(ask, min(lengths), long, tolerance)
     if changes:
         put_back(loaded)
@@ -124,6 +124,11 @@ def batching_of(ask: Asking, lengths: Sequence[int], tolerance: float) -> Batchi
 def tolerance_of(dtype: torch.dtype) -> float:
     """Return how far answers in a number format may lie apart, as a share of the largest value."""
     return max(TOLERANCE, STEPS * torch.finfo(dtype).eps)
+
+
+def noise_of(dtype: torch.dtype, ask: Asking, probe: Probe) -> float:
+    """Return how far answers to an input lie apart that shares a batch with its like; a shorter format than float32 is not exact there."""
+    return 0.0 if torch.finfo(dtype).bits >= 32 else gap(ask([probe, probe]), [*ask([probe]), *ask([probe])])
 
 
 def gap(answers: Sequence[Answer], expected: Sequence[Answer]) -> float:
