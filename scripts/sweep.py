@@ -19,6 +19,8 @@ import typer  # noqa: E402
 from sweeping import families, judge  # noqa: E402
 from sweeping.judge import Verdict  # noqa: E402
 
+from sparkcoil.errors import first_line  # noqa: E402
+
 RESULTS = Path(os.environ.get("SWEEP_RESULTS") or ROOT / "docs")
 FOUND = "architectures.json"
 app = typer.Typer()
@@ -70,15 +72,11 @@ def verdict_on(family: families.Family, name: str, head: str) -> Verdict:
             rows = family.rows()
             native(rows[0])
         except Exception as error:  # whatever a configuration of sizes that were not meant for it raises
-            return Verdict(
-                family.task, name, "not built", f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-            )
+            return Verdict(family.task, name, "not built", f"{type(error).__name__}: {first_line(error)}")
         try:
             return judge.judge(family.task, name, Path(folder), rows, native, family.seen)
         except Exception as error:
-            return Verdict(
-                family.task, name, "crash", f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
-            )
+            return Verdict(family.task, name, "crash", f"{type(error).__name__}: {first_line(error)}")
 
 
 @app.command()

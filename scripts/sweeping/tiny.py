@@ -77,8 +77,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
                 weights.add_(torch.randn_like(weights) * 0.05)
 
 
-def save(folder: Path, model: Any, *parts: Any, tell: Mapping[str, Any] | None = None) -> Path:
-    """Return the folder with a model and its parts in it as in a logged model."""
+def save(folder: Path, model: Any, *parts: Any) -> None:
+    """Save a model and its parts in a folder as in a logged model."""
     for each in (model, *parts):
         each.save_pretrained(folder / "model")
-    return folder
